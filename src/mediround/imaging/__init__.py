@@ -1,0 +1,20 @@
+"""Images and volumes: the only place that reads or writes image files.
+
+image         Image, Modality, Edges: 2-D pixels and what is known of them
+volume        Volume: 3-D voxels, display slices and their exact inverse
+opening       open_image: any file or folder, by content
+raster        PNG, JPEG, TIFF; masks as PNG
+nifti         NIfTI in and out
+dicom         one DICOM file;  dicom_header, codestream: its tags and its limits
+dicom_series  a folder of DICOM files
+rescale       stored to physical values
+output        folders that can be written, files that appear whole
+untrusted     decoder failures as typed errors
+"""
+
+from mediround.imaging.image import Edges, Image, Modality
+from mediround.imaging.opening import open_image
+from mediround.imaging.output import ensure_folder
+from mediround.imaging.volume import Plane, Volume
+
+__all__ = ["Edges", "Image", "Modality", "Plane", "Volume", "ensure_folder", "open_image"]
