@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -89,7 +90,7 @@ def test_blood_makes_the_round() -> None:
         *("pulmonary vein", "left atrium", "left ventricle cavity", "aorta", "left renal artery"),
         *("left kidney", "left renal vein", "inferior vena cava", "right atrium"),
     ]
-    for here, there in zip(circuit, circuit[1:], strict=False):
+    for here, there in pairwise(circuit):
         downhill = (
             there in ATLAS.related(here, "flows_into")
             or there in ATLAS.related(here, "drained_by")

@@ -77,7 +77,7 @@ def test_unique_means_one_subject() -> None:
         ),
         ("necrotic tumour core", "the region that encloses [1]", "enhancing tumour"),
         ("aorta", "the vein that runs alongside [1]", "inferior vena cava"),
-        ("nerve", "the vessel that runs alongside [1]", "blood vessel"),
+        ("nerve", "the tube that runs alongside [1]", "blood vessel"),
         ("left humerus", "the bone that forms a joint with [1]", None),
     ],
 )

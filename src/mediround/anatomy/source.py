@@ -7,10 +7,8 @@ whichever end reads better; its inverse is added here.
 
 from __future__ import annotations
 
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -41,6 +39,9 @@ def read_entities() -> tuple[EntityType, ...]:
 
 
 def _read_entries() -> Iterator[dict[str, Any]]:
+    import tomllib  # both cost more than the rest of the package, and only reading needs them
+    from importlib.resources import files
+
     folder = files(__package__).joinpath("entities")
     for path in sorted(folder.iterdir(), key=lambda item: item.name):
         if not path.name.endswith(".toml"):
