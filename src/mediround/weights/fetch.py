@@ -6,9 +6,11 @@ user has configured for pip is used, and nothing of the package is installed or 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import logging
+import os
 import shutil
 import stat
 import zipfile
@@ -123,13 +125,11 @@ def _pip_error(output: str) -> str:
 
 
 def _file_sizes(folder: Path) -> Iterator[int]:
-    for file in folder.rglob("*"):
-        try:
-            status = file.stat()
-        except FileNotFoundError:  # pip moves its files while we look
-            continue
-        if stat.S_ISREG(status.st_mode):
-            yield status.st_size
+    # pip moves its files while we look; os.walk passes over a folder that has just gone.
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                yield Path(parent, name).lstat().st_size
 
 
 def _require_digest(file: Path, expected: str, *, remedy: str) -> None:
