@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import RLELossless
 
 from mediround.errors import ImageFileError, InputError
 from mediround.imaging.codestream import check_codestream
@@ -128,7 +129,9 @@ def _stored(dataset: Dataset, name: str, frame: int) -> NDArray[Any]:
         _log.info("reading frame %d of %d", frame + 1, frames)
     with decoding(name, KIND):
         check_codestream(dataset, frame, frames)
-        array = pixel_array(dataset, index=frame)
+        # The compiled RLE decoder panics on damaged files, past every ``except Exception``.
+        plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == RLELossless else ""
+        array = pixel_array(dataset, index=frame, decoding_plugin=plugin)
         expected = (int(dataset.Rows), int(dataset.Columns))
     if array.shape[:2] != expected:
         raise ImageFileError(

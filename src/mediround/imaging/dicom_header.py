@@ -213,17 +213,23 @@ def _side(direction: NDArray[np.float64]) -> str:
 def _read(path: Path, tags: list[str], *, pixels: bool) -> Dataset:
     with decoding(path.name, KIND):
         meta = read_file_meta_info(path)
-    if str(meta.get("MediaStorageSOPClassUID") or "") == _DIRECTORY_CLASS:
+        object_class = str(meta.get("MediaStorageSOPClassUID") or "")
+        syntax = str(meta.get("TransferSyntaxUID") or "")
+    if object_class == _DIRECTORY_CLASS:
         raise ImageFileError(
             f"{path.name!r} is a DICOMDIR, an index of other files",
             expected="a DICOM image",
             remedy="choose an image file or the folder of one series",
         )
-    if str(meta.get("TransferSyntaxUID") or "") in _DEFLATED:
+    if syntax in _DEFLATED:
         raise ImageFileError(
             f"{path.name!r} uses a deflated transfer syntax",
             expected="uncompressed, JPEG, JPEG-LS, JPEG 2000 or RLE",
             remedy="convert it, for instance with dcmconv +te",
         )
     with decoding(path.name, KIND):
-        return dcmread(path, stop_before_pixels=not pixels, specific_tags=list(tags))
+        dataset = dcmread(path, stop_before_pixels=not pixels, specific_tags=list(tags))
+        # pydicom converts a value when it is first touched; a damaged one must fail here.
+        for _ in dataset.iterall():
+            pass
+    return dataset

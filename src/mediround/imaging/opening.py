@@ -7,7 +7,7 @@ import os
 import zlib
 from pathlib import Path
 
-from mediround.errors import ImageFileError
+from mediround.errors import ImageFileError, InputError
 from mediround.imaging.image import Image, Modality
 from mediround.imaging.volume import Volume
 
@@ -53,6 +53,12 @@ def open_image(
             from mediround.imaging.dicom_series import read_series
 
             return read_series(place, series=series, modality=modality)
+        if series is not None:
+            raise InputError(
+                f"series {series} of the single file {str(path)!r}",
+                expected="a folder",
+                remedy="leave the series out",
+            )
         head = _head(place)
     except OSError as error:
         raise ImageFileError(

@@ -177,6 +177,8 @@ class Volume:
 
         Args:
             array: the shape of ``voxels``.
+            index: see ``slice``.
+            plane: the patient plane.
 
         Returns:
             (H, W), a view of ``array``.
@@ -212,6 +214,8 @@ class Volume:
 
         Args:
             mask: (H, W) bool, in the pixels of ``slice(index, plane)``.
+            index: see ``slice``.
+            plane: the patient plane.
 
         Returns:
             Bool, the shape of ``voxels``; False outside the slice.
