@@ -1,0 +1,1 @@
+"""Labelled images in, multi-round dialogues out."""
