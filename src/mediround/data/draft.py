@@ -152,7 +152,7 @@ class Draft:
         """Add one round; False when nothing is left to ask."""
         if self.rng.random() < self.settings.reference_share and self._refer():
             return True
-        return self._ask_new() or self._refer()
+        return self._ask_new() or self._refer(must=not self.rounds)
 
     def _has_words(self, link: Link) -> bool:
         split = self.settings.wording_split
@@ -164,11 +164,16 @@ class Draft:
         mask = self.scene.shapes[name].mask
         return Entity.from_mask(number, mask, name=name, refers_to=refers_to, **fields)
 
-    def _refer(self) -> bool:
-        """Add a round with a reference, if one can be asked here."""
+    def _refer(self, *, must: bool = False) -> bool:
+        """Add a round with a reference, if one can be asked here.
+
+        Where no question needs its reference, one is seldom asked, unless it ``must``.
+        """
         open_links = [link for link in self.links if self._is_open(link)]
         needed = [link for link in open_links if needs_reference(link, self.links)]
-        if not open_links or (not needed and self.rng.random() >= UNNEEDED_WEIGHT):
+        if not open_links:
+            return False
+        if not (needed or must) and self.rng.random() >= UNNEEDED_WEIGHT:
             return False
         kinds = sorted({link.kind for link in open_links})
         strong = {link.kind for link in needed}

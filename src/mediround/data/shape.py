@@ -112,18 +112,27 @@ def along_segment(
     return (px * dx + py * dy) / length**2, abs(px * dy - py * dx) / length**2
 
 
-def crosses(shape: Shape, a: Shape, b: Shape) -> bool:
-    """Whether the straight line between two centres meets ``shape``."""
+def crosses(shape: Shape, a: Shape, b: Shape, *, within: int = 0) -> bool:
+    """Whether the line between two centres comes ``within`` pixels of ``shape``."""
     count = 2 * int(distance(a.centre, b.centre)) + 2
     columns = np.rint(np.linspace(a.centre[0], b.centre[0], count)).astype(int)
     rows = np.rint(np.linspace(a.centre[1], b.centre[1], count)).astype(int)
-    return bool(shape.mask[rows, columns].any())
+    height, width = shape.mask.shape
+    return any(
+        bool(
+            shape.mask[
+                (rows + down).clip(0, height - 1), (columns + aside).clip(0, width - 1)
+            ].any()
+        )
+        for down in range(-within, within + 1)
+        for aside in range(-within, within + 1)
+    )
 
 
 def roughly_between(shape: Shape, a: Shape, b: Shape) -> bool:
     """Whether somebody might say that ``shape`` lies between ``a`` and ``b``."""
     along, aside = along_segment(shape.centre, a.centre, b.centre)
-    return (0.05 <= along <= 0.95 and aside <= 0.4) or crosses(shape, a, b)
+    return (0.05 <= along <= 0.95 and aside <= 0.4) or crosses(shape, a, b, within=1)
 
 
 def clearly_between(shape: Shape, a: Shape, b: Shape) -> bool:
