@@ -1,0 +1,56 @@
+"""The judge: how good is this mask? A score in 0..1 for every mask the model draws.
+
+The paper's judge (section 3.3) sees the ``[SEG]`` feature alone. This one sees what the decoder
+ended up with: its mask token, its own IoU estimate, and statistics of the mask itself.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from mediround.config import MaskDecoderConfig
+from mediround.model.mask_decoder import Decoded, Perceptron
+
+STATISTICS = 8
+
+
+class Judge(nn.Module):
+    """Predicts the IoU with the truth from a decoded mask."""
+
+    def __init__(self, config: MaskDecoderConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.width)
+        self.read_token = nn.Linear(config.width, 32)
+        self.layers = Perceptron(32 + STATISTICS + 1, 64, 64, 1)
+
+    def forward(self, decoded: Decoded) -> Tensor:
+        """Scores (B, P) in 0..1, float32."""
+        token = self.read_token(self.norm(decoded.mask_tokens.float()))
+        numbers = torch.cat([statistics(decoded.logits), decoded.iou.float()[..., None]], dim=-1)
+        return self.layers(torch.cat([token, numbers], dim=-1))[..., 0].sigmoid()  # type: ignore[no-any-return]
+
+
+def statistics(logits: Tensor) -> Tensor:
+    """(..., H, W) mask logits -> (..., 8) numbers about certainty, size and raggedness."""
+    flat = logits.float()
+    chance = flat.sigmoid()
+    drawn = flat > 0
+    area = drawn.sum((-2, -1)).clamp(min=1)
+    inside = (chance * drawn).sum((-2, -1)) / area
+    soft = chance.sum((-2, -1)).clamp(min=1e-3)
+    agreement = 2 * (chance * drawn).sum((-2, -1)) / (area + soft)
+    strict, lax = (flat > 1).sum((-2, -1)), (flat > -1).sum((-2, -1)).clamp(min=1)
+    edges = (drawn[..., 1:, :] != drawn[..., :-1, :]).sum((-2, -1))
+    edges = edges + (drawn[..., :, 1:] != drawn[..., :, :-1]).sum((-2, -1))
+    return torch.stack(
+        [
+            inside,
+            agreement,
+            strict / lax,
+            area.log() / 10,
+            edges / area.sqrt() / 10,
+            flat.amax((-2, -1)).clamp(-20, 20) / 20,
+            ((chance - 0.5).abs() < 0.3).sum((-2, -1)) / area,
+            (drawn.sum((-2, -1)) == 0).float(),
+        ],
+        dim=-1,
+    )

@@ -1,0 +1,44 @@
+"""Keys and values of a prompt, kept across rounds."""
+
+from collections.abc import Hashable, Sequence
+
+from transformers import DynamicCache
+
+
+class KeyValueCache:
+    """What the language model has read, position by position, and what each depended on.
+
+    ``reuse`` keeps the longest prefix that a new prompt shares with the old one, so an undo, a
+    replaced mask or a reworded question costs only what comes after the first difference.
+    """
+
+    def __init__(self) -> None:
+        self.tensors = DynamicCache()
+        self._marks: list[Hashable] = []
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+    def reuse(self, marks: Sequence[Hashable]) -> int:
+        """Forget what differs from ``marks``; the number of positions still good.
+
+        At least one position of ``marks`` is left to be read, since its state is wanted.
+        """
+        good = 0
+        for own, new in zip(self._marks, marks[:-1], strict=False):
+            if own != new:
+                break
+            good += 1
+        self.truncate(good)
+        return good
+
+    def truncate(self, length: int) -> None:
+        """Keep the first ``length`` positions."""
+        if length < len(self._marks):
+            del self._marks[length:]
+            self.tensors.crop(length)
+
+    def append(self, marks: Sequence[Hashable]) -> None:
+        """Say what the positions just added to ``tensors`` depended on."""
+        self._marks += marks
+        assert self.tensors.get_seq_length() == len(self._marks)

@@ -1,0 +1,104 @@
+"""Causal language model over vectors: text tokens, image tokens and reference tokens alike."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from peft import LoraConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from mediround import weights
+from mediround.config import LanguageConfig
+from mediround.model.kv_cache import KeyValueCache
+from mediround.model.tokenizer import TextTokenizer
+
+_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+class LanguageModel(nn.Module):
+    """A Llama-family model, its low-rank adapter, and the extra token ``[SEG]``.
+
+    The extra token's embedding and output row live beside the pretrained tables, which stay as
+    they are. Attributes: ``width`` of the hidden state, ``tokenizer``.
+    """
+
+    def __init__(self, inner: LlamaForCausalLM, tokenizer: TextTokenizer, config: LanguageConfig):
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.width = int(inner.config.hidden_size)
+        self.vocabulary = int(inner.config.vocab_size)
+        adapter = LoraConfig(
+            r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=_TARGETS
+        )
+        get_peft_model(inner, adapter)  # injects the adapter into ``inner`` itself
+        self.inner = inner
+        for name, parameter in self.inner.named_parameters():
+            if "lora_" in name:  # one type throughout, so that no activation is ever converted
+                parameter.data = parameter.data.to(inner.dtype)
+        self.seg_in = nn.Parameter(torch.zeros(self.width))
+        self.seg_out = nn.Parameter(torch.zeros(self.width))
+
+    @classmethod
+    def build(cls, config: LanguageConfig, dtype: torch.dtype) -> "LanguageModel":
+        """Pretrained from the weights entry ``config.source``, or random from its sizes."""
+        if config.source is None:
+            tokenizer = TextTokenizer.bytewise()
+            inner = LlamaForCausalLM(_random_config(config, tokenizer)).to(dtype)
+        else:
+            folder: Path = weights.path(config.source)
+            tokenizer = TextTokenizer.read(folder / "tokenizer.json")
+            inner = LlamaForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+        return cls(inner.eval(), tokenizer, config)
+
+    def merge_adapter(self) -> None:
+        """Add the adapter to the pretrained weights, for speed; cannot be undone."""
+        for name, module in list(self.inner.named_modules()):
+            if isinstance(module, LoraLayer):
+                module.merge()
+                parent, _, leaf = name.rpartition(".")
+                setattr(self.inner.get_submodule(parent), leaf, module.get_base_layer())
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Token ids (..., ) -> vectors (..., W); ``[SEG]`` has its own."""
+        table = self.inner.get_input_embeddings()
+        vectors = table(ids.clamp(max=self.vocabulary - 1))
+        return torch.where((ids == self.tokenizer.seg)[..., None], self.seg_in.to(vectors.dtype), vectors)
+
+    def forward(
+        self, vectors: Tensor, cache: KeyValueCache | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """Vectors (B, N, W) -> final hidden states (B, N, W).
+
+        Args:
+            cache: keys and values of what came before; extended by these N positions.
+            mask: (B, N) bool, False for padding on the right.
+        """
+        out = self.inner.model(
+            inputs_embeds=vectors,
+            attention_mask=mask,
+            past_key_values=None if cache is None else cache.tensors,
+            use_cache=cache is not None,
+        )
+        hidden: Tensor = out.last_hidden_state
+        return hidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states (..., W) -> float32 scores (..., vocabulary + 1), ``[SEG]`` last."""
+        words = self.inner.lm_head(hidden)[..., : self.tokenizer.size]
+        seg = F.linear(hidden, self.seg_out[None].to(hidden.dtype))
+        return torch.cat([words, seg], dim=-1).float()
+
+
+def _random_config(config: LanguageConfig, tokenizer: TextTokenizer) -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=tokenizer.size,
+        hidden_size=config.width,
+        intermediate_size=config.inner,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=config.kv_heads,
+        max_position_embeddings=config.context,
+        tie_word_embeddings=True,
+    )

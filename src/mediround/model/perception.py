@@ -1,0 +1,116 @@
+"""What the language model sees: an image as tokens, an earlier mask as tokens.
+
+Shapes: B images, C trunk channels, S x S grid, W width of the language model.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mediround.config import ModelConfig
+from mediround.model.position import PositionCode
+
+
+class ImageTokens(nn.Module):
+    """Pooled features with their place: (B, C, S, S) -> (B, grid * grid, W)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.grid = config.perception.image_grid
+        channels, place = config.vision.widths[-1], config.vision.out
+        self.norm = nn.LayerNorm(channels)
+        self.layers = nn.Sequential(
+            nn.Linear(channels + place, config.perception.inner),
+            nn.GELU(),
+            nn.Linear(config.perception.inner, config.language.width),
+        )
+
+    def forward(self, features: Tensor, position: PositionCode) -> Tensor:
+        pooled = F.adaptive_avg_pool2d(features, self.grid).flatten(2).transpose(1, 2)
+        places = position.grid(self.grid).flatten(1).transpose(0, 1).to(pooled.dtype)
+        places = places.expand(pooled.shape[0], -1, -1)
+        return self.layers(torch.cat([self.norm(pooled), places], dim=-1))  # type: ignore[no-any-return]
+
+
+class ReferenceTokens(nn.Module):
+    """A mask as tokens: features inside it, quarter by quarter, its box, centre and area.
+
+    The paper's crop token and box token (section 3.2) in one encoder: features are read from the
+    image's own grid, so that referring costs no second encoding.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.pool = config.perception.pool
+        self.tokens = config.perception.reference_tokens
+        channels, place = config.vision.widths[-1], config.vision.out
+        self.norm = nn.LayerNorm(channels)
+        self.layers = nn.Sequential(
+            nn.Linear(self.pool**2 * channels + 3 * place + 2, config.perception.inner),
+            nn.GELU(),
+            nn.Linear(config.perception.inner, config.perception.inner),
+            nn.GELU(),
+            nn.Linear(config.perception.inner, self.tokens * config.language.width),
+        )
+
+    def forward(self, features: Tensor, mask: Tensor, position: PositionCode) -> Tensor:
+        """One image's features (C, S, S) and float masks (N, S, S), 0..1 -> (N, tokens, W).
+
+        A mask that is empty on the grid is read as its position only: zero features.
+        """
+        weights = self._quarters(mask)  # (N, pool * pool, S, S)
+        flat = weights.flatten(2).to(features.dtype)
+        total = flat.sum(-1, keepdim=True).clamp(min=1e-3)
+        pooled = flat @ features.flatten(1).transpose(0, 1) / total
+        places = position(_landmarks(mask)).flatten(1)
+        area = mask.float().mean((1, 2))[:, None]
+        size = torch.cat([area.sqrt(), area.clamp(min=1e-5).log() / 10], dim=1)
+        parts = [self.norm(pooled).flatten(1), places.to(pooled.dtype), size.to(pooled.dtype)]
+        return self.layers(torch.cat(parts, dim=1)).unflatten(1, (self.tokens, -1))  # type: ignore[no-any-return]
+
+    def _quarters(self, mask: Tensor) -> Tensor:
+        side = mask.shape[-1]
+        marks = _landmarks(mask)
+        axis = (torch.arange(side, device=mask.device) + 0.5) / side
+        parts = []
+        for row in range(self.pool):
+            for column in range(self.pool):
+                inside = _between(axis, marks[:, 0, 1], marks[:, 1, 1], row, self.pool)
+                across = _between(axis, marks[:, 0, 0], marks[:, 1, 0], column, self.pool)
+                parts.append(mask * inside[:, :, None] * across[:, None, :])
+        return torch.stack(parts, dim=1)
+
+
+def _landmarks(mask: Tensor) -> Tensor:
+    """(N, S, S) -> (N, 3, 2): the box's two corners and the centre of mass, (x, y) in 0..1."""
+    count, side, _ = mask.shape
+    edges = torch.arange(side, device=mask.device, dtype=torch.float32)
+    lit = mask.float() > 0.25
+    out = torch.full((count, 3, 2), 0.5, device=mask.device)
+    for index in range(count):
+        rows, columns = lit[index].any(1).nonzero()[:, 0], lit[index].any(0).nonzero()[:, 0]
+        if len(rows) == 0:
+            continue
+        out[index, 0] = torch.stack([columns[0], rows[0]]) / side
+        out[index, 1] = (torch.stack([columns[-1], rows[-1]]) + 1) / side
+        weight = mask[index].float()
+        x = (weight.sum(0) * (edges + 0.5)).sum() / weight.sum()
+        y = (weight.sum(1) * (edges + 0.5)).sum() / weight.sum()
+        out[index, 2] = torch.stack([x, y]) / side
+    return out
+
+
+def _between(axis: Tensor, low: Tensor, high: Tensor, part: int, parts: int) -> Tensor:
+    """(N, S) 0/1: axis positions in the given part of the interval low..high."""
+    span = (high - low) / parts
+    start, end = low + part * span, low + (part + 1) * span
+    return ((axis >= start[:, None]) & (axis < end[:, None])).float()
+
+
+class Perception(nn.Module):
+    """Both views of a picture for the language model."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.image = ImageTokens(config)
+        self.reference = ReferenceTokens(config)

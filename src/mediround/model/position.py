@@ -1,0 +1,33 @@
+"""Positions in the unit square as features."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class PositionCode(nn.Module):
+    """Random Fourier features of a point (SAM, section "prompt encoder"; Tancik et al. 2020).
+
+    The matrix (2, width / 2) is part of the weights, so that a point means the same to the mask
+    decoder and to the language model.
+    """
+
+    positional_encoding_gaussian_matrix: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, width // 2))
+
+    def forward(self, points: Tensor) -> Tensor:
+        """(..., 2) points (x, y) in 0..1 of the canvas -> (..., width) float32."""
+        matrix = self.positional_encoding_gaussian_matrix.float()
+        angles = 2 * math.pi * ((2 * points.float() - 1) @ matrix)
+        return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+    def grid(self, side: int) -> Tensor:
+        """(width, side, side) code of the cell centres of a square grid."""
+        matrix = self.positional_encoding_gaussian_matrix
+        axis = (torch.arange(side, device=matrix.device) + 0.5) / side
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        return self(torch.stack([x, y], dim=-1)).permute(2, 0, 1)

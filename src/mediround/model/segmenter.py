@@ -1,0 +1,38 @@
+"""Picture + prompt tokens -> masks: encoder, positions and decoder that belong together."""
+
+import torch
+from torch import Tensor, nn
+
+from mediround.config import ModelConfig
+from mediround.model.mask_decoder import Decoded, MaskDecoder
+from mediround.model.position import PositionCode
+from mediround.model.vision_encoder import TinyVit
+
+
+class Segmenter(nn.Module):
+    """The promptable half of the model.
+
+    The encoder is cut in two: ``trunk`` features (B, width, side, side) are also what the
+    language model perceives; ``tail`` turns them into the decoder's image features
+    (B, D, side, side).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.vision = TinyVit(config.vision)
+        self.position = PositionCode(config.vision.out)
+        self.decoder = MaskDecoder(config.decoder)
+        self.no_mask = nn.Parameter(torch.zeros(config.vision.out))
+
+    def trunk(self, pixels: Tensor) -> Tensor:
+        """(B, 3, canvas, canvas) in 0..1 -> (B, width, side, side)."""
+        return self.vision.trunk(pixels)
+
+    def tail(self, features: Tensor) -> Tensor:
+        """Trunk features -> (B, D, side, side)."""
+        return self.vision.tail(features)
+
+    def decode(self, image: Tensor, prompts: Tensor) -> Decoded:
+        """``tail``'s features (B, D, side, side) and prompts (B, P, T, D) -> masks."""
+        grid = self.position.grid(image.shape[-1]).to(image.dtype)
+        return self.decoder(image, grid, self.no_mask, prompts)  # type: ignore[no-any-return]

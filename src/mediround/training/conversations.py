@@ -1,0 +1,167 @@
+"""Endless training dialogues over the views of a feature store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from mediround import anatomy
+from mediround.data.builder import DialogueSettings, build_dialogue, twins
+from mediround.data.relations import RelationKind, Scene
+from mediround.data.sources import NnunetFolder
+from mediround.data.wording import Split
+from mediround.dialogue import Dialogue
+from mediround.training.features import FeatureStore
+from mediround.training.recipe import Recipe
+
+TWIN_KINDS: Mapping[RelationKind, float] = {
+    RelationKind.IDENTITY: 3.0,
+    RelationKind.COUNTERPART: 3.0,
+    RelationKind.SIBLING: 1.0,
+    RelationKind.LARGER_OF: 1.0,
+    RelationKind.SMALLER_OF: 1.0,
+    RelationKind.LEFT_OF: 1.0,
+    RelationKind.RIGHT_OF: 1.0,
+    RelationKind.IN_FRONT_OF: 1.0,
+    RelationKind.BEHIND: 1.0,
+    RelationKind.BETWEEN: 1.0,
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One dialogue about one view: ``row`` of the store, and a mask for each entity number."""
+
+    row: int
+    dialogue: Dialogue
+    masks: Mapping[int, NDArray[np.bool_]]
+
+
+class Conversations:
+    """Draws samples; equal generators draw equal samples."""
+
+    def __init__(self, recipe: Recipe, store: FeatureStore, oriented: Mapping[str, bool]) -> None:
+        self.recipe, self.store, self.oriented = recipe, store, oriented
+        self.rows = {d.folder: store.rows("train", d.folder) for d in recipe.datasets}
+        shares = np.array([d.share for d in recipe.datasets])
+        self.shares = shares / shares.sum()
+        self._scene = lru_cache(maxsize=4000)(self._measure)
+
+    def draw(
+        self, count: int, rng: np.random.Generator, twin_share: float, *, identity: bool = False
+    ) -> list[Sample]:
+        """``count`` samples; twins come two by two. ``identity``: twins of that kind alone."""
+        samples: list[Sample] = []
+        while len(samples) < count:
+            dataset = self.recipe.datasets[rng.choice(len(self.shares), p=self.shares)].folder
+            row = int(rng.choice(self.rows[dataset]))
+            if not (masks := self._masks(row)):
+                continue
+            if identity or rng.random() < twin_share:
+                samples += self._twins(row, dataset, masks, rng, identity)
+            else:
+                samples += self._dialogue(row, dataset, masks, rng)
+        return samples[:count]
+
+    def draw_masks(
+        self, count: int, rng: np.random.Generator
+    ) -> list[tuple[int, dict[str, NDArray[np.bool_]]]]:
+        """``count`` views with all their masks, roughened: (row, name -> mask)."""
+        drawn: list[tuple[int, dict[str, NDArray[np.bool_]]]] = []
+        while len(drawn) < count:
+            dataset = self.recipe.datasets[rng.choice(len(self.shares), p=self.shares)].folder
+            row = int(rng.choice(self.rows[dataset]))
+            if masks := self._masks(row):
+                drawn.append((row, {name: _roughened(mask, rng) for name, mask in masks.items()}))
+        return drawn
+
+    def _masks(self, row: int) -> dict[str, NDArray[np.bool_]]:
+        named = {self.store.entities[k]: mask for k, mask in self.store.masks(row).items()}
+        return {name: mask for name, mask in named.items() if mask.sum() >= 20}
+
+    def _measure(self, row: int, oriented: bool) -> Scene:
+        return Scene(self._masks(row), anatomy.load(), oriented=oriented)
+
+    def _settings(self) -> DialogueSettings:
+        split: Split = "train"
+        return DialogueSettings(wording_split=split)
+
+    def _dialogue(
+        self, row: int, dataset: str, masks: dict[str, NDArray[np.bool_]], rng: np.random.Generator
+    ) -> list[Sample]:
+        dialogue = build_dialogue(
+            masks,
+            rng,
+            settings=self._settings(),
+            modality=None,
+            oriented=self.oriented[dataset],
+            region_names=self.store.datasets[dataset],
+            scene=self._scene(row, self.oriented[dataset]),
+        )
+        return [_sample(row, dialogue, masks, rng)]
+
+    def _twins(
+        self,
+        row: int,
+        dataset: str,
+        masks: dict[str, NDArray[np.bool_]],
+        rng: np.random.Generator,
+        identity: bool,
+    ) -> list[Sample]:
+        weights = np.array(list(TWIN_KINDS.values()))
+        drawn = list(TWIN_KINDS)[rng.choice(len(weights), p=weights / weights.sum())]
+        pairs = twins(
+            masks,
+            RelationKind.IDENTITY if identity else drawn,
+            rng,
+            settings=self._settings(),
+            modality=None,
+            oriented=self.oriented[dataset],
+            scene=self._scene(row, self.oriented[dataset]),
+        )
+        if not pairs:
+            return []
+        return [_sample(row, each, masks, rng) for each in pairs[int(rng.integers(len(pairs)))]]
+
+
+def orientations(recipe: Recipe, data: Path) -> dict[str, bool]:
+    """Data set -> whether its pictures show sides as a radiologist expects."""
+    return {d.folder: NnunetFolder(data / d.folder).oriented for d in recipe.datasets}
+
+
+def _sample(
+    row: int, dialogue: Dialogue, masks: Mapping[str, NDArray[np.bool_]], rng: np.random.Generator
+) -> Sample:
+    shown = {
+        entity.id: _roughened(masks[entity.name], rng)
+        for entity in dialogue.entities()
+        if entity.name in masks and entity.mask is not None
+    }
+    return Sample(row, dialogue, shown)
+
+
+def _roughened(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """As a model or a hurried person would draw it: grown, shrunk, shifted, or as it is."""
+    choice = rng.integers(4)
+    amount = int(rng.integers(1, 4))
+    if choice == 0:
+        return np.asarray(ndimage.binary_dilation(mask, iterations=amount))
+    if choice == 1:
+        smaller = np.asarray(ndimage.binary_erosion(mask, iterations=amount))
+        return smaller if smaller.sum() > 8 else mask
+    if choice == 2:
+        shift = tuple(int(n) for n in rng.integers(-amount, amount + 1, 2))
+        return np.roll(mask, shift, axis=(0, 1))
+    return mask
+
+
+def coverage(mask: NDArray[np.bool_], side: int) -> Tensor:
+    """Share of each grid cell that a canvas mask covers: float32 (side, side), 0..1."""
+    cell = mask.shape[0] // side
+    return torch.from_numpy(mask.reshape(side, cell, side, cell).mean((1, 3), dtype=np.float32))

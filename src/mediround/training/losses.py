@@ -1,0 +1,29 @@
+"""Losses of masks; all take logits and bool or 0/1 targets of one shape (N, H, W)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def dice_loss(logits: Tensor, targets: Tensor, smooth: float = 1.0) -> Tensor:
+    """1 - soft Dice of each mask, (N,), 0..1 (Milletari et al. 2016)."""
+    probabilities = logits.float().sigmoid().flatten(1)
+    truth = targets.float().flatten(1)
+    overlap = (probabilities * truth).sum(1)
+    return 1 - (2 * overlap + smooth) / (probabilities.sum(1) + truth.sum(1) + smooth)
+
+
+def focal_loss(logits: Tensor, targets: Tensor, gamma: float = 1.0) -> Tensor:
+    """Focal cross entropy of each mask, mean over pixels, (N,) (Lin et al. 2017)."""
+    truth = targets.float()
+    entropy = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
+    certainty = torch.exp(-entropy)
+    return ((1 - certainty) ** gamma * entropy).flatten(1).mean(1)
+
+
+def mask_iou(logits: Tensor, targets: Tensor) -> Tensor:
+    """Intersection over union of each thresholded mask with its target, (N,); 1 when both empty."""
+    found, truth = (logits > 0).flatten(1), targets.bool().flatten(1)
+    union = (found | truth).sum(1)
+    overlap = (found & truth).sum(1).float()
+    return torch.where(union > 0, overlap / union.clamp(min=1), torch.ones_like(overlap))

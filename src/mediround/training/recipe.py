@@ -1,0 +1,104 @@
+"""What a training run does, as one frozen file."""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mediround.config import PRESETS, ModelConfig, from_mapping
+from mediround.errors import ConfigError
+from mediround.training.augment import Augmentation
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRecipe:
+    """One data set's part in a run.
+
+    Attributes:
+        folder: name below the data folder.
+        share: how often its images are drawn, relative to the others.
+        views: random views of each training slice whose features are kept (the first is plain).
+        slices_per_case: at most so many slices of a volume, evenly spread.
+        cases: at most so many cases, evenly spread.
+    """
+
+    folder: str
+    share: float
+    views: int = 1
+    slices_per_case: int = 1000
+    cases: int = 100000
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MasksRecipe:
+    """Training of decoder, entity codes and the encoder's tail on cached features."""
+
+    steps: int = 2000
+    images: int = 4
+    prompts: int = 8
+    rate: float = 2e-4
+    tail_rate: float = 5e-5
+    warmup: int = 50
+    code_steps: int = 500  # after these the codes are fixed, so that the language part can aim
+    code_noise: float = 0.1  # relative to a code's spread, once fixed
+    absent_share: float = 0.15
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageRecipe:
+    """Training of adapter, projections and reference encoder towards the entity codes."""
+
+    reference_steps: int = 400
+    identity_steps: int = 100
+    steps: int = 600
+    dialogues: int = 12
+    rate: float = 4e-4
+    head_rate: float = 1e-3
+    warmup: int = 20
+    twin_share: float = 0.35
+    text_weight: float = 1.0
+    code_weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeRecipe:
+    """Training of the judge (stage 2) on the decoder's own masks."""
+
+    steps: int = 1500
+    rate: float = 1e-3
+    views: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole run: data, model, parts. Read from TOML; unknown keys are errors."""
+
+    preset: str
+    datasets: tuple[DatasetRecipe, ...]
+    masks: MasksRecipe = field(default_factory=MasksRecipe)
+    language: LanguageRecipe = field(default_factory=LanguageRecipe)
+    judge: JudgeRecipe = field(default_factory=JudgeRecipe)
+    seed: int = 0
+    checkpoint_seconds: int = 120
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ConfigError(f"preset is {self.preset!r}", expected=f"one of {sorted(PRESETS)}")
+
+    @property
+    def model(self) -> ModelConfig:
+        """The model that is trained."""
+        return PRESETS[self.preset]()
+
+    @classmethod
+    def read(cls, path: Path) -> "Recipe":
+        """Read a TOML file.
+
+        Raises:
+            ConfigError: unreadable, not TOML, unknown or missing keys.
+        """
+        try:
+            values = tomllib.loads(path.read_text())
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path} cannot be read: {error}", expected="a TOML file") from error
+        return from_mapping(cls, values, path.name)
