@@ -7,11 +7,11 @@ the model puts vectors there. The number itself is not written: a mask means wha
 """
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
-from mediround.dialogue import MARKER, Round
+from mediround.dialogue import MARKER, Round, markers
 
 SEG = "[SEG]"
 IMAGE_KEY = 0
@@ -105,6 +105,12 @@ class Prompter:
             tuple(draft.ids), tuple(draft.slots), tuple(draft.seg), tuple(draft.supervised)
         )
 
+    def answer(self, text: str, first_entity: int) -> tuple[int, ...]:
+        """Ids of an answer without its end of turn; markers from ``first_entity`` on are targets."""
+        draft = _Draft(self)
+        draft.say(text, {n for n in markers(text) if n >= first_entity})
+        return tuple(draft.ids)
+
     def text(self, ids: Sequence[int], first_entity: int) -> str:
         """Text of a generated answer; ``[SEG]`` becomes ``[n]``, counted from ``first_entity``."""
         parts: list[str] = []
@@ -144,19 +150,21 @@ class _Draft:
 
     def answer(self, done: Round) -> None:
         first = len(self.ids)
-        own = {entity.id for entity in done.entities if entity.mask is not None}
-        end = 0
-        for found in _ANSWER_MARKER.finditer(done.text):
-            number = int(found.group(1))
-            if number in own:
-                self._text(done.text[end : found.start()])
-                self.seg.append((len(self.ids), number))
-                self.ids.append(self.prompter.tokenizer.seg)
-                end = found.end()
-        self._text(done.text[end:])
+        self.say(done.text, {entity.id for entity in done.entities if entity.mask is not None})
         self.ids.append(self.prompter.tokenizer.turn_end)
         self.supervised += range(first, len(self.ids))
         self._text("\n")
+
+    def say(self, text: str, targets: Set[int]) -> None:
+        end = 0
+        for found in _ANSWER_MARKER.finditer(text):
+            number = int(found.group(1))
+            if number in targets:
+                self._text(text[end : found.start()])
+                self.seg.append((len(self.ids), number))
+                self.ids.append(self.prompter.tokenizer.seg)
+                end = found.end()
+        self._text(text[end:])
 
     def _turn(self, role: str) -> None:
         self.ids.append(self.prompter.tokenizer.turn_start)

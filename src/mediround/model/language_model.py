@@ -29,6 +29,7 @@ class LanguageModel(nn.Module):
         self.tokenizer = tokenizer
         self.width = int(inner.config.hidden_size)
         self.vocabulary = int(inner.config.vocab_size)
+        self.context = int(inner.config.max_position_embeddings)
         adapter = LoraConfig(
             r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=_TARGETS
         )

@@ -11,7 +11,7 @@
                                                 └──> judge ──> score
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -101,12 +101,12 @@ class MediRound(nn.Module):
         """Encode one canvas, float (3, canvas, canvas) in 0..1."""
         batch = pixels[None].to(self.dtype).contiguous(memory_format=torch.channels_last)
         trunk = self.segmenter.trunk(batch)
-        tokens = self.perception.image(trunk, self.segmenter.position)[0]
+        tokens = self.perception.image(trunk.float(), self.segmenter.position)[0]
         return ImageFeatures(trunk, self.segmenter.tail(trunk), tokens)
 
     def refer(self, image: ImageFeatures, mask: Tensor) -> Tensor:
         """Tokens (R, W) of one mask, float (side, side) coverage 0..1 of the trunk's cells."""
-        features = image.trunk[0]
+        features = image.trunk[0].float()
         return self.perception.reference(features, mask[None], self.segmenter.position)[0]  # type: ignore[no-any-return]
 
     def embed(self, prompt: Prompt, image: Tensor, references: Mapping[int, Tensor]) -> Tensor:
@@ -147,8 +147,15 @@ class MediRound(nn.Module):
         empty = vectors.new_zeros((0, vectors.shape[-1]))
         return Spoken(tuple(ids), torch.stack(states) if states else empty)
 
+    def repeat(self, vectors: Tensor, cache: KeyValueCache, ids: Sequence[int]) -> Spoken:
+        """Like :meth:`say`, but the answer is given: its states as if the model had said it."""
+        tokens = torch.tensor(list(ids), dtype=torch.long, device=vectors.device)
+        everything = torch.cat([vectors, self.language.embed(tokens).to(vectors.dtype)])
+        hidden = self.language(everything[None], cache)[0, len(vectors) :]
+        return Spoken(tuple(ids), hidden[tokens == self.language.tokenizer.seg])
+
     def draw(self, image: ImageFeatures, states: Tensor) -> Drawn:
         """Masks and scores for ``[SEG]`` states (N, W), N at least 1."""
-        prompts = self.projection(states)[None]
+        prompts = self.projection(states.float())[None]
         decoded = self.segmenter.decode(image.grid, prompts.to(image.grid.dtype))
         return Drawn(decoded.logits[0], self.judge(decoded)[0])

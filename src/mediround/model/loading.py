@@ -1,0 +1,155 @@
+"""Presets and model folders -> a model ready to use.
+
+A model folder holds ``config.json`` (:class:`ModelConfig`) and ``model.safetensors``: the tensors
+that training changed, by their name in the composition. The pretrained rest is named in the
+configuration and comes from :mod:`mediround.weights`.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import torch
+
+from mediround import weights
+from mediround.config import PRESETS, ModelConfig
+from mediround.errors import InputError, ModelNotFoundError, WeightsError
+from mediround.model.checkpoint import load_lite_medsam, read_tensors
+from mediround.model.language_model import LanguageModel
+from mediround.model.mediround import MediRound
+from mediround.model.segmenter import Segmenter
+from mediround.model.vision_encoder import fold_batch_norms
+
+CONFIG_FILE, TENSOR_FILE = "config.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model, what it is called, and the SHA-256 of the tensors that make it what it is."""
+
+    model: MediRound
+    name: str
+    sha256: str
+
+
+def load_model(name: str, *, device: str = "auto") -> Loaded:
+    """Load a preset or a model folder for inference.
+
+    Args:
+        name: "nano", "tiny" (random), or a folder with ``config.json`` and ``model.safetensors``.
+        device: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1"…
+
+    Raises:
+        ModelNotFoundError: neither a preset nor such a folder.
+        WeightsError: tensors missing, damaged or of another configuration.
+        InputError: the device does not exist.
+    """
+    place = _device(device)
+    folder = _folder(name)
+    if folder is None:
+        config = PRESETS[name]()
+        torch_state = torch.random.get_rng_state()
+        torch.manual_seed(config.seed)
+        model = compose(config)
+        torch.random.set_rng_state(torch_state)
+        digest = _digest_state(model)
+    else:
+        config = ModelConfig.from_json((folder / CONFIG_FILE).read_text())
+        model = compose(config)
+        _apply(model, folder / TENSOR_FILE)
+        digest = _digest_file(folder / TENSOR_FILE)
+    return Loaded(_prepared(model, config, place), config.name, digest)
+
+
+def compose(config: ModelConfig) -> MediRound:
+    """Build all parts, pretrained where the configuration names a source, float32 outside the LLM."""
+    segmenter = Segmenter(config)
+    if config.vision_source is not None:
+        path = weights.path(config.vision_source) / TENSOR_FILE
+        no_mask, _ = load_lite_medsam(path, segmenter.vision, segmenter.decoder, segmenter.position)
+        segmenter.no_mask.data.copy_(no_mask)
+    language = LanguageModel.build(config.language, getattr(torch, config.dtype))
+    return MediRound(config, segmenter, language)
+
+
+def _apply(model: MediRound, path: Path) -> None:
+    tensors = read_tensors(path)
+    own = dict(model.named_parameters())
+    unexpected = sorted(set(tensors) - set(own))
+    needed = {n for n in own if n.startswith(("perception.", "projection.", "judge.", "language.seg_"))}
+    missing = sorted((needed | {n for n in own if "lora_" in n}) - set(tensors))
+    if unexpected or missing:
+        raise WeightsError(
+            f"{path.name} does not fit its configuration: missing {missing[:3]}, "
+            f"unexpected {unexpected[:3]}",
+            expected="the tensors that training wrote",
+        )
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            if own[name].shape != tensor.shape:
+                raise WeightsError(
+                    f"{name} has shape {tuple(tensor.shape)}", expected=f"{tuple(own[name].shape)}"
+                )
+            own[name].copy_(tensor)
+
+
+def _prepared(model: MediRound, config: ModelConfig, device: torch.device) -> MediRound:
+    model.eval().requires_grad_(False)
+    model.language.merge_adapter()
+    fold_batch_norms(model.segmenter)
+    dtype = getattr(torch, config.dtype)
+    code = model.segmenter.position.positional_encoding_gaussian_matrix.clone()
+    for part in (model.segmenter, model.language):
+        part.to(dtype)
+    model.segmenter.position.positional_encoding_gaussian_matrix = code  # positions stay exact
+    model.segmenter.to(memory_format=torch.channels_last)
+    return model.to(device)
+
+
+def _folder(name: str) -> Path | None:
+    """Where the tensors of ``name`` are; None for a preset with random weights."""
+    if name in PRESETS:
+        assets = Path(str(resources.files("mediround"))) / "assets" / name
+        if assets.is_dir():
+            return assets
+        if PRESETS[name]().vision_source is None:
+            return None
+        raise WeightsError(
+            f"this installation has no trained weights of {name!r}",
+            expected=f"the folder {assets.name} among the package's assets",
+            remedy="install the package again",
+        )
+    folder = Path(name)
+    if (folder / CONFIG_FILE).is_file() and (folder / TENSOR_FILE).is_file():
+        return folder
+    raise ModelNotFoundError(
+        f"no model {name!r}",
+        expected=f"one of {', '.join(sorted(PRESETS))}, or a folder with {CONFIG_FILE} and {TENSOR_FILE}",
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"device {name!r} cannot be used here", expected="auto, cpu, or a CUDA device"
+        ) from error
+    return device
+
+
+def _digest_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_state(model: MediRound) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.float().numpy(force=True).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,219 @@
+"""A session: one image, one dialogue, any number of questions.
+
+The dialogue is a value; every change makes a new one, so undo and redo are steps in a list. What
+the model has read is a cache beside it that finds out by itself how much still holds.
+"""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediround import anatomy
+from mediround.dialogue import MARKER, Dialogue, Entity, Round, Status
+from mediround.errors import InputError
+from mediround.imaging import Image
+from mediround.session.entities import Entities, SessionEntity
+from mediround.session.model import Model
+from mediround.session.query import resolve
+from mediround.session.reader import Answer, Reader
+from mediround.session.source import Source
+from mediround.session.store import SessionFile
+
+ABSENT = "There is no "
+"""How an answer begins that says that a structure is not in the image."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One answer: its text, with ``[n]`` where it drew, and the entities that it introduced."""
+
+    query: str
+    text: str
+    entities: tuple[SessionEntity, ...]
+
+
+class Session:
+    """A dialogue with a model about one image; safe to use from several threads.
+
+    Make one with ``model.open(...)``. Attributes: ``image`` (2-D), ``source``, ``model``.
+    """
+
+    def __init__(
+        self, model: Model, image: Image, source: Source, dialogue: Dialogue | None = None,
+        *, keep_cache: bool = True,
+    ) -> None:
+        self.model, self.image, self.source = model, image, source
+        self._lock = threading.RLock()
+        self._history: list[Dialogue] = [dialogue or Dialogue(modality=image.modality.value)]
+        self._now = 0
+        with model.lock:
+            encoded = model.encode(image)
+            self._reader = Reader(model.network, encoded.features, encoded.placement, keep=keep_cache)
+
+    @property
+    def dialogue(self) -> Dialogue:
+        """What has been said so far, as a value."""
+        return self._history[self._now]
+
+    @property
+    def entities(self) -> Entities:
+        """Number -> entity."""
+        return Entities(self)
+
+    @property
+    def turns(self) -> list[Turn]:
+        """All rounds so far."""
+        return [self._turn(each) for each in self.dialogue.rounds]
+
+    def ask(self, query: str, *, text: str | None = None) -> Turn:
+        """Ask, and get text and masks.
+
+        Args:
+            query: free text; ``[n]``, "instance n", "round n's output" or "it" refer to masks.
+            text: an answer to be taken as said, with ``[n]`` for new masks (for evaluation with
+                gold text); by default the model speaks for itself.
+
+        Raises:
+            QueryError: the question is empty or too long, or refers to what is not there; the
+                session is unchanged.
+        """
+        with self._lock:
+            resolved = resolve(query, self.dialogue)
+            with self.model.lock:
+                answer = self._reader.answer(self.dialogue, resolved, text)
+            each = self._round(resolved, answer)
+            self._commit(rounds=(*self.dialogue.rounds, each))
+            return self._turn(each)
+
+    def add_mask(self, mask: NDArray[np.bool_], name: str | None = None) -> SessionEntity:
+        """Bring a mask (bool, H x W) into the dialogue without a question."""
+        with self._lock:
+            number = len(self.entities) + 1
+            entity = Entity.from_mask(number, self._checked(mask), name=name, status="given")
+            self._commit(given=(*self.dialogue.given, entity))
+            return SessionEntity(self, number)
+
+    def replace(self, number: int, mask: NDArray[np.bool_]) -> None:
+        """Correct entity ``number`` by hand; later rounds see the correction."""
+        old = self._entity(number)
+        status: Status = "given" if old.status == "given" else "corrected"
+        new = Entity.from_mask(
+            number, self._checked(mask), name=old.name, status=status, refers_to=old.refers_to
+        )
+        self._exchange(new)
+
+    def rename(self, number: int, name: str | None) -> None:
+        """Give entity ``number`` another name, or none."""
+        self._exchange(self._entity(number).model_copy(update={"name": name}))
+
+    def undo(self) -> bool:
+        """Take back the last change; False when there is none."""
+        with self._lock:
+            possible = self._now > 0
+            self._now -= possible
+            return possible
+
+    def redo(self) -> bool:
+        """Bring back what was undone; False when there is nothing."""
+        with self._lock:
+            possible = self._now + 1 < len(self._history)
+            self._now += possible
+            return possible
+
+    def save(self, path: str | Path) -> None:
+        """Write the session; ``model.resume(path)`` takes it up again.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        SessionFile(
+            image=None if self.source.path is None else str(self.source.path),
+            image_sha256=self.image.content_hash,
+            slice=self.source.slice,
+            plane=self.source.plane,
+            modality=self.image.modality.value,
+            model=self.model.name,
+            weights_sha256=self.model.weights_sha256,
+            given=self.dialogue.given,
+            rounds=self.dialogue.rounds,
+        ).write(Path(path))
+
+    def _round(self, query: str, answer: Answer) -> Round:
+        first = len(self.entities) + 1
+        refers_to = tuple(int(number) for number in MARKER.findall(query))
+        names = _names(answer.text)
+        entities = [
+            Entity.from_mask(
+                first + offset,
+                mask,
+                name=names.get(first + offset),
+                score=float(score),
+                status="unsure" if score < self.model.network.config.unsure_below else "ok",
+                refers_to=refers_to,
+            )
+            for offset, (mask, score) in enumerate(zip(answer.masks, answer.scores, strict=True))
+        ]
+        if not entities and answer.text.startswith(ABSENT):
+            named = anatomy.load().recognise(answer.text)
+            entities = [
+                Entity(
+                    id=first, name=named[0] if named else None, status="absent", refers_to=refers_to
+                )
+            ]
+        return Round(query=query, text=answer.text, entities=tuple(entities))
+
+    def _turn(self, each: Round) -> Turn:
+        handles = tuple(SessionEntity(self, entity.id) for entity in each.entities)
+        return Turn(each.query, each.text, handles)
+
+    def _commit(self, **changes: object) -> None:
+        values = {"given": self.dialogue.given, "rounds": self.dialogue.rounds} | changes
+        changed = Dialogue.model_validate({**values, "modality": self.dialogue.modality})
+        self._history[self._now + 1 :] = [changed]
+        self._now += 1
+
+    def _exchange(self, new: Entity) -> None:
+        with self._lock:
+            given = _exchanged(self.dialogue.given, new)
+            rounds = tuple(
+                each.model_copy(update={"entities": _exchanged(each.entities, new)})
+                for each in self.dialogue.rounds
+            )
+            self._commit(given=given, rounds=rounds)
+
+    def _entity(self, number: int) -> Entity:
+        _ = self.entities[number]
+        return next(e for e in self.dialogue.entities() if e.id == number)
+
+    def _checked(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        array = np.asarray(mask)
+        if array.shape != self.image.size:
+            raise InputError(
+                f"a mask of shape {array.shape}", expected=f"{self.image.size}, the image's own pixels"
+            )
+        if array.dtype != np.bool_:
+            raise InputError(f"a mask of type {array.dtype}", expected="bool")
+        if not array.any():
+            raise InputError("an empty mask", expected="at least one pixel inside")
+        return array
+
+
+def _exchanged(entities: Iterable[Entity], new: Entity) -> tuple[Entity, ...]:
+    return tuple(new if entity.id == new.id else entity for entity in entities)
+
+
+def _names(text: str) -> dict[int, str]:
+    """Entity number -> the structure that ``text`` names last before its marker."""
+    atlas = anatomy.load()
+    found: dict[int, str] = {}
+    end = 0
+    for marker in MARKER.finditer(text):
+        named = atlas.recognise(text[end : marker.start()])
+        if named:
+            found[int(marker.group(1))] = named[-1]
+        end = marker.end()
+    return found

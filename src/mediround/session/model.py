@@ -1,0 +1,129 @@
+"""A loaded model that opens images: what ``mediround.load`` returns."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mediround.dialogue import Dialogue
+from mediround.errors import SessionFileError
+from mediround.geometry import Placement
+from mediround.imaging import Image, Modality, Plane, Volume
+from mediround.imaging.normalise import normalise
+from mediround.model.loading import load_model
+from mediround.model.mediround import ImageFeatures, MediRound
+from mediround.session.source import Source, open_source
+from mediround.session.store import SessionFile
+
+if TYPE_CHECKING:
+    from mediround.session.engine import Session
+
+KEPT_IMAGES = 8
+"""Encoded images that a model remembers."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An image as the network sees it, and where it lies on the canvas."""
+
+    features: ImageFeatures
+    placement: Placement
+
+
+class Model:
+    """A network with its name; shared by any number of sessions and threads.
+
+    Attributes:
+        network: the parts.
+        name: preset or configuration name.
+        weights_sha256: of the tensors that training wrote.
+        lock: held while the network computes.
+    """
+
+    def __init__(self, network: MediRound, name: str, weights_sha256: str) -> None:
+        self.network, self.name, self.weights_sha256 = network, name, weights_sha256
+        self.lock = threading.RLock()
+        self._encoded: OrderedDict[str, Encoded] = OrderedDict()
+
+    def open(
+        self,
+        image: str | Path | NDArray[np.generic] | Image | Volume,
+        *,
+        slice: int | None = None,  # noqa: A002  # the word users know
+        plane: Plane | None = None,
+        modality: Modality | str | None = None,
+    ) -> Session:
+        """Start a session.
+
+        Args:
+            image: a path (PNG, JPEG, TIFF, NIfTI, DICOM file or series folder), an array
+                (H, W) or (H, W, 3), an :class:`Image` or a :class:`Volume`.
+            slice: which slice of a volume, 0-based; the middle one by default.
+            plane: "axial", "coronal" or "sagittal"; by default the one the volume was made in.
+            modality: "CT", "MR", "US"…; by default what the file says, or a guess.
+
+        Raises:
+            InputError: the image cannot be read, or there is no such slice or modality.
+        """
+        return self._session(*open_source(image, slice, plane, modality), None)
+
+    def resume(
+        self, path: str | Path, *, image: str | Path | NDArray[np.generic] | None = None
+    ) -> Session:
+        """Take up a saved session.
+
+        Args:
+            path: what ``Session.save`` wrote.
+            image: where the image is now, if it has moved or was an array.
+
+        Raises:
+            SessionFileError: not a session, no image, or an image with other pixels.
+        """
+        stored = SessionFile.read(Path(path))
+        where = stored.image if image is None else image
+        if where is None:
+            raise SessionFileError(
+                f"{Path(path).name} was saved from an array",
+                remedy="pass the pixels again: model.resume(path, image=array)",
+            )
+        picture, source = open_source(where, stored.slice, stored.plane, stored.modality)
+        if picture.content_hash != stored.image_sha256:
+            raise SessionFileError(
+                f"the image of {Path(path).name} has changed",
+                expected=f"pixels with SHA-256 {stored.image_sha256[:12]}…",
+                remedy="pass the right image: model.resume(path, image=…)",
+            )
+        return self._session(picture, source, stored.dialogue)
+
+    @torch.inference_mode()
+    def encode(self, image: Image) -> Encoded:
+        """Encode an image once; the last ``KEPT_IMAGES`` are remembered by their content."""
+        with self.lock:
+            key = f"{image.content_hash} {image.modality} {image.unit}"
+            if key not in self._encoded:
+                canvas = normalise(image, self.network.config.normalisation)
+                device = self.network.segmenter.no_mask.device
+                features = self.network.see(torch.from_numpy(canvas.pixels).to(device))
+                self._encoded[key] = Encoded(features, canvas.placement)
+                if len(self._encoded) > KEPT_IMAGES:
+                    self._encoded.popitem(last=False)
+            self._encoded.move_to_end(key)
+            return self._encoded[key]
+
+    def _session(self, image: Image, source: Source, dialogue: Dialogue | None) -> Session:
+        from mediround.session.engine import Session  # noqa: PLC0415  # a session knows its model
+
+        return Session(self, image, source, dialogue)
+
+
+def load(name: str = "nano", *, device: str = "auto") -> Model:
+    """Load a preset ("nano", "tiny") or a model folder; see ``mediround.model.loading``."""
+    loaded = load_model(name, device=device)
+    return Model(loaded.model, loaded.name, loaded.sha256)

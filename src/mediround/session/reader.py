@@ -1,0 +1,115 @@
+"""What the language model has read in one session, and its answers."""
+
+import hashlib
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mediround.dialogue import Dialogue
+from mediround.errors import QueryError
+from mediround.geometry import Placement
+from mediround.model.kv_cache import KeyValueCache
+from mediround.model.mediround import Drawn, ImageFeatures, MediRound, Spoken
+from mediround.prompt import IMAGE_KEY, Prompt
+
+LONGEST_ANSWER = 64
+"""Most tokens of an answer."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model said and drew.
+
+    Attributes:
+        text: with ``[n]`` where it drew, counted from the first new number.
+        masks: bool (N, H, W) in source pixels.
+        scores: the judge's (N,), 0..1.
+    """
+
+    text: str
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+
+
+class Reader:
+    """Reads a growing dialogue about one image, keeping keys and values across rounds.
+
+    Args:
+        keep: False forgets everything before each answer, for comparison.
+    """
+
+    def __init__(
+        self, model: MediRound, image: ImageFeatures, placement: Placement, *, keep: bool = True
+    ) -> None:
+        self.model, self.image, self.placement, self.keep = model, image, placement, keep
+        self._cache = KeyValueCache()
+        self._references: dict[str, Tensor] = {}
+
+    @torch.inference_mode()
+    def answer(self, dialogue: Dialogue, query: str, text: str | None) -> Answer:
+        """Answer a resolved ``query`` after ``dialogue``; ``text`` makes the model say just that.
+
+        Raises:
+            QueryError: the dialogue has outgrown the model's context.
+        """
+        if not self.keep:
+            self._cache, self._references = KeyValueCache(), {}
+        first = sum(1 for _ in dialogue.entities()) + 1
+        prompt = self.model.prompter.write(dialogue.rounds, query)
+        limit = self.model.language.context - LONGEST_ANSWER
+        if len(prompt.ids) > limit:
+            raise QueryError(
+                f"the dialogue has grown to {len(prompt.ids)} tokens",
+                expected=f"at most {limit}",
+                remedy="undo some rounds, or open the image again",
+            )
+        hashes, references = self._contents(dialogue, prompt)
+        marks = prompt.signature(hashes)
+        good = self._cache.reuse(marks)
+        vectors = self.model.embed(prompt, self.image.tokens, references)[good:]
+        if text is None:
+            spoken = self.model.say(vectors, self._cache, LONGEST_ANSWER)
+        else:
+            ids = self.model.prompter.answer(text, first)
+            spoken = self.model.repeat(vectors, self._cache, ids)
+        self._cache.append([*marks[good:], *spoken.ids])
+        return self._draw(spoken, first)
+
+    def _draw(self, spoken: Spoken, first: int) -> Answer:
+        text = self.model.prompter.text(spoken.ids, first)
+        if len(spoken.states) == 0:
+            empty = np.zeros((0, *self.placement.source), dtype=bool)
+            return Answer(text, empty, np.zeros(0, np.float32))
+        drawn: Drawn = self.model.draw(self.image, spoken.states)
+        outside = float(drawn.logits.min().clamp(max=-1.0))
+        maps = [self.placement.to_source(m.float().numpy(force=True), outside) for m in drawn.logits]
+        scores = drawn.scores.float().numpy(force=True)
+        return Answer(text, np.stack(maps) > 0, scores)
+
+    def _contents(
+        self, dialogue: Dialogue, prompt: Prompt
+    ) -> tuple[Mapping[int, Hashable], dict[int, Tensor]]:
+        """Hash and tokens of everything that stands in a slot of ``prompt``."""
+        entities = {entity.id: entity for entity in dialogue.entities()}
+        hashes: dict[int, Hashable] = {IMAGE_KEY: "image"}
+        tokens: dict[int, Tensor] = {}
+        for key in {slot.key for slot in prompt.slots} - {IMAGE_KEY}:
+            code = entities[key].mask
+            assert code is not None  # a query that refers to an absent entity is refused before
+            digest = hashlib.sha256(code.counts.encode()).hexdigest()
+            if digest not in self._references:
+                self._references[digest] = self._refer(code.decode())
+            hashes[key], tokens[key] = digest, self._references[digest]
+        return hashes, tokens
+
+    def _refer(self, mask: NDArray[np.bool_]) -> Tensor:
+        side = self.image.trunk.shape[-1]
+        canvas = self.placement.to_canvas(mask)
+        cell = canvas.shape[0] // side
+        covered = canvas.reshape(side, cell, side, cell).mean((1, 3), dtype=np.float32)
+        return self.model.refer(self.image, torch.from_numpy(covered).to(self.image.trunk.device))
+
