@@ -24,6 +24,7 @@ class Command:
 
 #: Every command, in the order of the help text.
 COMMANDS: dict[str, Command] = {
+    "train": Command("mediround.cli.train:train", "Train a model from a recipe."),
     "weights": Command("mediround.cli.weights:app", "Fetch, list and verify weights and samples."),
 }
 

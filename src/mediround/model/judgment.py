@@ -22,11 +22,20 @@ class Judge(nn.Module):
         self.read_token = nn.Linear(config.width, 32)
         self.layers = Perceptron(32 + STATISTICS + 1, 64, 64, 1)
 
+    def evidence(self, decoded: Decoded) -> Tensor:
+        """What is known of each mask, float32 (B, P, D + 9)."""
+        numbers = [statistics(decoded.logits), decoded.iou.float()[..., None]]
+        return torch.cat([decoded.mask_tokens.float(), *numbers], dim=-1)
+
+    def weigh(self, evidence: Tensor) -> Tensor:
+        """Evidence (..., D + 9) -> log odds (...) of the score."""
+        token, numbers = evidence[..., : -STATISTICS - 1], evidence[..., -STATISTICS - 1 :]
+        token = self.read_token(self.norm(token))
+        return self.layers(torch.cat([token, numbers], dim=-1))[..., 0]  # type: ignore[no-any-return]
+
     def forward(self, decoded: Decoded) -> Tensor:
         """Scores (B, P) in 0..1, float32."""
-        token = self.read_token(self.norm(decoded.mask_tokens.float()))
-        numbers = torch.cat([statistics(decoded.logits), decoded.iou.float()[..., None]], dim=-1)
-        return self.layers(torch.cat([token, numbers], dim=-1))[..., 0].sigmoid()  # type: ignore[no-any-return]
+        return self.weigh(self.evidence(decoded)).sigmoid()
 
 
 def statistics(logits: Tensor) -> Tensor:

@@ -64,9 +64,9 @@ class LanguageRecipe:
 class JudgeRecipe:
     """Training of the judge (stage 2) on the decoder's own masks."""
 
+    images_per_dataset: int = 100
     steps: int = 1500
     rate: float = 1e-3
-    views: int = 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,11 @@ from typing import Literal, get_args
 import torch
 
 from mediround.errors import ConfigError
+from mediround.model.checkpoint import load_exactly, read_tensors
+from mediround.model.loading import compose, save_model
 from mediround.training import features
 from mediround.training.conversations import Conversations, orientations
+from mediround.training.judge import JudgePart
 from mediround.training.language import LanguagePart
 from mediround.training.masks import MasksPart
 from mediround.training.recipe import Recipe
@@ -44,3 +47,22 @@ def run(recipe: Recipe, data: Path, folder: Path, part: Part, *, threads: int) -
             )
         talks = Conversations(recipe, store, orientations(recipe, data))
         LanguagePart(recipe, store, talks, codes, folder / "language").train()
+    elif part == "judge":
+        JudgePart(recipe, store, folder / "masks", folder / "judge").train()
+    else:
+        package(recipe, folder)
+
+
+def package(recipe: Recipe, folder: Path) -> Path:
+    """Put together what the parts have trained: a model folder that ``mediround.load`` takes."""
+    model = compose(recipe.model)
+    segmenter = read_tensors(folder / "masks" / "segmenter.safetensors")
+    load_exactly(model.segmenter, segmenter, "segmenter")
+    load_exactly(model.judge, read_tensors(folder / "judge" / "judge.safetensors"), "judge")
+    language = read_tensors(folder / "language" / "language.safetensors")
+    own = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, tensor in language.items():
+            own[name].copy_(tensor)
+    save_model(model, folder / "model", {"recipe_seed": str(recipe.seed)})
+    return folder / "model"
