@@ -16,6 +16,9 @@ from mediround.errors import ConfigError
 
 T = TypeVar("T")
 
+DTYPES = ("float32", "bfloat16", "float16")
+"""In which a model may compute."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TinyVitConfig:
@@ -30,7 +33,9 @@ class TinyVitConfig:
 
     def __post_init__(self) -> None:
         if not len(self.widths) == len(self.depths) == len(self.heads) == len(self.windows) == 4:
-            raise ConfigError("widths, depths, heads and windows differ in length", expected="4 each")
+            raise ConfigError(
+                "widths, depths, heads and windows differ in length", expected="4 of each"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +123,8 @@ class ModelConfig:
                 f"decoder.width is {self.decoder.width} and vision.out is {self.vision.out}",
                 expected="the same number",
             )
+        if self.dtype not in DTYPES:
+            raise ConfigError(f"dtype is {self.dtype!r}", expected=f"one of {', '.join(DTYPES)}")
 
     def to_json(self) -> str:
         """A JSON object with every field."""
@@ -125,8 +132,16 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Inverse of :meth:`to_json`; raises :class:`ConfigError` on unknown or missing keys."""
-        return from_mapping(cls, json.loads(text))
+        """Inverse of :meth:`to_json`.
+
+        Raises:
+            ConfigError: not JSON, unknown or missing keys, values of another type, contradictions.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"the configuration is not JSON ({error})") from error
+        return from_mapping(cls, values)
 
 
 def from_mapping(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:
@@ -150,18 +165,24 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], where: str = "config"
 def _value(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_mapping(hint, value, where)
-    origin = typing.get_origin(hint)
-    if origin is tuple and isinstance(value, list | tuple):
-        inner = typing.get_args(hint)[0]
-        return tuple(_value(inner, item, where) for item in value)
-    options = typing.get_args(hint) if origin is types.UnionType else (hint,)
+    if typing.get_origin(hint) is tuple:
+        return _items(typing.get_args(hint), value, where)
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if float in options and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    plain = tuple(option for option in options if typing.get_origin(option) is None)
-    if plain and not isinstance(value, plain):
-        names = " or ".join(getattr(option, "__name__", str(option)) for option in plain)
+    if not isinstance(value, options) or (isinstance(value, bool) and bool not in options):
+        names = " or ".join("nothing" if o is types.NoneType else o.__name__ for o in options)
         raise ConfigError(f"{where} is {value!r}", expected=names)
     return value
+
+
+def _items(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    """``value`` as ``tuple[kind, ...]`` or ``tuple[kind, kind]``."""
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{where} is {value!r}", expected="a list")
+    if kinds[-1] is not Ellipsis and len(value) != len(kinds):
+        raise ConfigError(f"{where} has {len(value)} values", expected=f"{len(kinds)}")
+    return tuple(_value(kinds[0], item, f"{where}[{n}]") for n, item in enumerate(value))
 
 
 def tiny() -> ModelConfig:

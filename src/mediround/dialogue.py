@@ -134,7 +134,9 @@ class Dialogue(_Frozen):
     def _numbers_fit(self) -> Self:
         numbers = [entity.id for entity in self.entities()]
         if numbers != list(range(1, len(numbers) + 1)):
-            raise ValueError(f"entity numbers are {numbers}; expected 1 to {len(numbers)}, once each")
+            raise ValueError(
+                f"entity numbers are {numbers}; expected 1 to {len(numbers)}, once each"
+            )
         known = {entity.id for entity in self.given}
         for index, each in enumerate(self.rounds, start=1):
             unknown = sorted(set(each.references) - known)

@@ -1,17 +1,17 @@
 """One exception tree; every message says what was found, what was expected, and the remedy.
 
-    MediRoundError
-    ├── InputError                 the caller's input is at fault (exit code 2)
-    │   ├── ImageFileError         a picture, volume or DICOM object that cannot be read
-    │   ├── QueryError             a question that cannot be asked
-    │   │   └── UnknownReferenceError
-    │   ├── ModelNotFoundError     no preset, no folder of that name
-    │   ├── ConfigError            a configuration that contradicts itself
-    │   ├── DatasetError           a data set whose files do not fit together
-    │   ├── SessionFileError       a saved session that cannot be resumed
-    │   └── OutputError            a folder that cannot be written, a full disk
-    ├── WeightsError               weights missing, corrupted or not convertible (exit code 1)
-    └── DependencyError            an optional package is not installed (exit code 1)
+MediRoundError
+├── InputError                 the caller's input is at fault (exit code 2)
+│   ├── ImageFileError         a picture, volume or DICOM object that cannot be read
+│   ├── QueryError             a question that cannot be asked
+│   │   └── UnknownReferenceError
+│   ├── ModelNotFoundError     no preset, no folder of that name
+│   ├── ConfigError            a configuration that contradicts itself
+│   ├── DatasetError           a data set whose files do not fit together
+│   ├── SessionFileError       a saved session that cannot be resumed
+│   └── OutputError            a folder that cannot be written, a full disk
+├── WeightsError               weights missing, corrupted or not convertible (exit code 1)
+└── DependencyError            an optional package is not installed (exit code 1)
 """
 
 

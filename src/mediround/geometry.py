@@ -5,6 +5,7 @@ the outer corner of the first pixel, so a box is half-open: pixels x0 <= x < x1.
 column 3 has the box (3, ., 4, .). Each step has an inverse.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -15,6 +16,10 @@ from PIL import Image as PillowImage
 from pycocotools import mask as coco
 
 BoolMask = NDArray[np.bool_]
+
+LARGEST_MASK = 2**27
+"""Most pixels of a mask that is decoded; a short code can claim any size."""
+_LONGEST_RUN_BITS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +65,14 @@ class Box:
         return cls(x0 * columns, y0 * rows, x1 * columns, y1 * rows)
 
     def padded(self, fraction: float, shape: tuple[int, int]) -> Self:
-        """Grown by ``fraction`` of its longer side on each edge, kept inside ``shape``, whole pixels."""
+        """Grown by ``fraction`` of its longer side on each edge; whole pixels inside ``shape``."""
         margin = fraction * max(self.width, self.height)
         rows, columns = shape
         return type(self)(
-            max(0.0, np.floor(self.x0 - margin)),
-            max(0.0, np.floor(self.y0 - margin)),
-            min(float(columns), np.ceil(self.x1 + margin)),
-            min(float(rows), np.ceil(self.y1 + margin)),
+            max(0.0, float(math.floor(self.x0 - margin))),
+            max(0.0, float(math.floor(self.y0 - margin))),
+            min(float(columns), float(math.ceil(self.x1 + margin))),
+            min(float(rows), float(math.ceil(self.y1 + margin))),
         )
 
     def slices(self) -> tuple[slice, slice]:
@@ -103,23 +108,34 @@ def decode_rle(code: Mapping[str, Any]) -> BoolMask:
     """Inverse of :func:`encode_rle`.
 
     Raises:
-        ValueError: the runs do not add up to height x width.
+        ValueError: the size is not positive or beyond ``LARGEST_MASK`` pixels, or the counts are
+            not a code of runs that add up to height x width.
     """
     height, width = (int(n) for n in code["size"])
-    packed = {"size": [height, width], "counts": str(code["counts"]).encode("ascii")}
-    if _run_total(packed["counts"]) != height * width:  # the C decoder would write past its buffer
+    if height < 1 or width < 1 or height * width > LARGEST_MASK:
+        raise ValueError(f"RLE size is {height} x {width}; expected 1 to {LARGEST_MASK} pixels")
+    runs = _runs(str(code["counts"]).encode("ascii", "replace"))
+    if sum(runs) != height * width:
         raise ValueError(f"RLE runs do not add up to {height} x {width} pixels")
-    return coco.decode(packed).astype(bool)
+    lit = np.arange(len(runs)) % 2 == 1
+    return np.ascontiguousarray(np.repeat(lit, runs).reshape(width, height).T)
 
 
-def _run_total(counts: bytes) -> int:
-    """Sum of the runs of a COCO compressed code (LEB128-like, runs from the 4th stored as differences)."""
+def _runs(counts: bytes) -> list[int]:
+    """Lengths of the runs of a COCO compressed code: off, on, off… down the columns.
+
+    Each is a LEB128-like number; from the fourth on they are stored as differences to the last
+    but one. Read here because pycocotools' decoder trusts what it gets: an unfinished number or a
+    wrong total lets it leave its buffer.
+    """
     runs: list[int] = []
     value = shift = 0
     for byte in counts:
         symbol = byte - 48
         if not 0 <= symbol < 64:
             raise ValueError(f"RLE counts hold the byte {byte}; expected 48 to 111")
+        if shift > _LONGEST_RUN_BITS:
+            raise ValueError("RLE counts hold a run that is too long")
         value |= (symbol & 0x1F) << shift
         shift += 5
         if symbol & 0x20:
@@ -132,7 +148,9 @@ def _run_total(counts: bytes) -> int:
             raise ValueError("RLE counts hold a negative run")
         runs.append(value)
         value = shift = 0
-    return sum(runs)
+    if shift:
+        raise ValueError("RLE counts end in the middle of a run")
+    return runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +167,18 @@ class Placement:
     source: tuple[int, int]
     crop: Box
     canvas: int
+
+    def __post_init__(self) -> None:
+        rows, columns = self.source
+        begins = min(self.crop.x0, self.crop.y0) >= 0
+        inside = begins and self.crop.x1 <= columns and self.crop.y1 <= rows
+        if not (inside and all(float(edge).is_integer() for edge in self.crop.corners)):
+            raise ValueError(
+                f"crop {self.crop.corners} of an image of {rows} x {columns} pixels; "
+                "expected whole pixels inside it"
+            )
+        if self.canvas < 1:
+            raise ValueError(f"canvas is {self.canvas}; expected at least 1")
 
     @classmethod
     def fit(cls, source: tuple[int, int], canvas: int, crop: Box | None = None) -> Self:
@@ -169,9 +199,10 @@ class Placement:
         return rows, columns
 
     def to_canvas(self, array: NDArray[Any], *, nearest: bool = False) -> NDArray[Any]:
-        """Crop, resize and zero-pad ``array`` (H, W) to (canvas, canvas); float32, or bool in and out.
+        """Crop, resize and zero-pad ``array`` (H, W) to (canvas, canvas).
 
-        Bilinear with area support when shrinking; ``nearest`` for label maps.
+        Bilinear with area support when shrinking, as float32, or bool for a bool array;
+        ``nearest`` keeps the type and is for label maps.
         """
         part = array[self.crop.slices()]
         rows, columns = self.shown
@@ -181,7 +212,7 @@ class Placement:
         return out
 
     def to_source(self, logits: NDArray[np.floating[Any]], outside: float) -> NDArray[np.float32]:
-        """Inverse of :meth:`to_canvas` for a map on a canvas of any side (a mask at low resolution).
+        """Inverse of :meth:`to_canvas` for a map of any side (a mask at low resolution).
 
         Args:
             logits: (side, side) map over the whole canvas, any float dtype.

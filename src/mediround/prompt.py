@@ -106,7 +106,7 @@ class Prompter:
         )
 
     def answer(self, text: str, first_entity: int) -> tuple[int, ...]:
-        """Ids of an answer without its end of turn; markers from ``first_entity`` on are targets."""
+        """Ids of an answer without its end of turn; its targets count from ``first_entity``."""
         draft = _Draft(self)
         draft.say(text, {n for n in markers(text) if n >= first_entity})
         return tuple(draft.ids)

@@ -73,7 +73,7 @@ class NnunetFolder:
             labels = {int(value): name for name, value in described["labels"].items()}
             channels = " ".join(described["channel_names"].values())
             self.ending: str = described["file_ending"]
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise DatasetError(
                 f"{folder.name}/dataset.json cannot be used ({type(error).__name__}: {error})",
                 expected="an nnU-Net v2 raw folder with channel_names, labels and file_ending",

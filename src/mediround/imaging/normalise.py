@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mediround.config import NormalisationConfig
-from mediround.geometry import BoolMask, Box, Placement, mask_to_box
+from mediround.geometry import BoolMask, Placement, mask_to_box
 from mediround.imaging.image import Image, Modality
 
 AIR_HU, TISSUE_HU = -1000.0, 50.0
@@ -64,7 +64,7 @@ def normalise(image: Image, config: NormalisationConfig) -> Canvas:
 
 
 def hounsfield(image: Image, gray: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Hounsfield units of ``gray``: as stored, else calibrated if this looks like raw CT, else None.
+    """Hounsfield units of ``gray``: as stored, or calibrated if it looks like raw CT, or None.
 
     A picture made from CT over its full range shows air at its edges (nothing but padding is
     darker), few pixels at its maximum, and inside, fat and soft tissue close together compared

@@ -1,0 +1,1 @@
+"""The network: its parts, their composition, and how it is loaded."""

@@ -49,7 +49,8 @@ def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], what: str) ->
     if missing or unexpected or shaped:
         raise WeightsError(
             f"weights of the {what} do not fit: {len(missing)} missing {missing[:3]}, "
-            f"{len(unexpected)} unexpected {unexpected[:3]}, {len(shaped)} of another shape {shaped[:3]}",
+            f"{len(unexpected)} unexpected {unexpected[:3]}, "
+            f"{len(shaped)} of another shape {shaped[:3]}",
             expected="the tensors of this configuration",
         )
     module.load_state_dict(dict(tensors))
@@ -86,4 +87,3 @@ def load_lite_medsam(
     load_exactly(position, {key: prompts[f"pe_layer.{key}"]}, "position code")
     corners = [prompts[f"point_embeddings.{index}.weight"] for index in (2, 3)]
     return prompts["no_mask_embed.weight"][0], torch.cat(corners)
-

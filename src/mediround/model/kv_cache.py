@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Sequence
 
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 
 class KeyValueCache:
@@ -33,10 +34,14 @@ class KeyValueCache:
         return good
 
     def truncate(self, length: int) -> None:
-        """Keep the first ``length`` positions."""
-        if length < len(self._marks):
-            del self._marks[length:]
-            self.tensors.crop(length)
+        """Keep the first ``length`` positions, of those that were read and never marked too.
+
+        Reading may have been interrupted, even between two layers, so each layer is cut by itself.
+        """
+        del self._marks[length:]
+        for layer in self.tensors.layers:
+            assert isinstance(layer, DynamicLayer)
+            layer.crop(min(0, len(self._marks) - layer.get_seq_length()))
 
     def append(self, marks: Sequence[Hashable]) -> None:
         """Say what the positions just added to ``tensors`` depended on."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -33,7 +33,7 @@ class LanguageModel(nn.Module):
         adapter = LoraConfig(
             r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=_TARGETS
         )
-        get_peft_model(inner, adapter)  # injects the adapter into ``inner`` itself
+        inject_adapter_in_model(adapter, inner)
         self.inner = inner
         for name, parameter in self.inner.named_parameters():
             if "lora_" in name:  # one type throughout, so that no activation is ever converted
@@ -46,7 +46,8 @@ class LanguageModel(nn.Module):
         """Pretrained from the weights entry ``config.source``, or random from its sizes."""
         if config.source is None:
             tokenizer = TextTokenizer.bytewise()
-            inner = LlamaForCausalLM(_random_config(config, tokenizer)).to(dtype)
+            inner = LlamaForCausalLM(_random_config(config, tokenizer))
+            inner.to(dtype)  # type: ignore[arg-type]  # the decorator hides the method's own type
         else:
             folder: Path = weights.path(config.source)
             tokenizer = TextTokenizer.read(folder / "tokenizer.json")
@@ -65,7 +66,8 @@ class LanguageModel(nn.Module):
         """Token ids (..., ) -> vectors (..., W); ``[SEG]`` has its own."""
         table = self.inner.get_input_embeddings()
         vectors = table(ids.clamp(max=self.vocabulary - 1))
-        return torch.where((ids == self.tokenizer.seg)[..., None], self.seg_in.to(vectors.dtype), vectors)
+        is_seg = (ids == self.tokenizer.seg)[..., None]
+        return torch.where(is_seg, self.seg_in.to(vectors.dtype), vectors)
 
     def forward(
         self, vectors: Tensor, cache: KeyValueCache | None = None, mask: Tensor | None = None
@@ -73,6 +75,7 @@ class LanguageModel(nn.Module):
         """Vectors (B, N, W) -> final hidden states (B, N, W).
 
         Args:
+            vectors: what stands at each position, in the model's own type.
             cache: keys and values of what came before; extended by these N positions.
             mask: (B, N) bool, False for padding on the right.
         """

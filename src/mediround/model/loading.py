@@ -6,6 +6,7 @@ configuration and comes from :mod:`mediround.weights`.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -15,7 +16,8 @@ import torch
 from mediround import weights
 from mediround.config import PRESETS, ModelConfig
 from mediround.errors import InputError, ModelNotFoundError, WeightsError
-from mediround.model.checkpoint import load_lite_medsam, read_tensors
+from mediround.imaging.output import ensure_folder, replacing
+from mediround.model.checkpoint import load_lite_medsam, read_tensors, write_tensors
 from mediround.model.language_model import LanguageModel
 from mediround.model.mediround import MediRound
 from mediround.model.segmenter import Segmenter
@@ -42,6 +44,7 @@ def load_model(name: str, *, device: str = "auto") -> Loaded:
 
     Raises:
         ModelNotFoundError: neither a preset nor such a folder.
+        ConfigError: the folder's configuration cannot be used.
         WeightsError: tensors missing, damaged or of another configuration.
         InputError: the device does not exist.
     """
@@ -49,13 +52,10 @@ def load_model(name: str, *, device: str = "auto") -> Loaded:
     folder = _folder(name)
     if folder is None:
         config = PRESETS[name]()
-        torch_state = torch.random.get_rng_state()
-        torch.manual_seed(config.seed)
         model = compose(config)
-        torch.random.set_rng_state(torch_state)
         digest = _digest_state(model)
     else:
-        config = ModelConfig.from_json((folder / CONFIG_FILE).read_text())
+        config = ModelConfig.from_json(_read_config(folder / CONFIG_FILE))
         model = compose(config)
         _apply(model, folder / TENSOR_FILE)
         digest = _digest_file(folder / TENSOR_FILE)
@@ -63,22 +63,80 @@ def load_model(name: str, *, device: str = "auto") -> Loaded:
 
 
 def compose(config: ModelConfig) -> MediRound:
-    """Build all parts, pretrained where the configuration names a source, float32 outside the LLM."""
-    segmenter = Segmenter(config)
-    if config.vision_source is not None:
-        path = weights.path(config.vision_source) / TENSOR_FILE
-        no_mask, _ = load_lite_medsam(path, segmenter.vision, segmenter.decoder, segmenter.position)
-        segmenter.no_mask.data.copy_(no_mask)
-    language = LanguageModel.build(config.language, getattr(torch, config.dtype))
-    return MediRound(config, segmenter, language)
+    """Build all parts, pretrained where the configuration names a source, else random by its seed.
+
+    Float32 outside the language model. The caller's random state is left as it is.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        segmenter = Segmenter(config)
+        if config.vision_source is not None:
+            path = weights.path(config.vision_source) / TENSOR_FILE
+            no_mask, _ = load_lite_medsam(
+                path, segmenter.vision, segmenter.decoder, segmenter.position
+            )
+            segmenter.no_mask.data.copy_(no_mask)
+        language = LanguageModel.build(config.language, getattr(torch, config.dtype))
+        return MediRound(config, segmenter, language)
+
+
+def save_model(model: MediRound, folder: Path, metadata: Mapping[str, str]) -> None:
+    """Write ``folder``, which :func:`load_model` then takes: configuration and trained tensors.
+
+    Args:
+        model: as :func:`compose` builds it, its adapter not merged. Tensors are rounded to fp16.
+        folder: made when it does not exist.
+        metadata: what else to say in the header of the tensor file.
+
+    Raises:
+        WeightsError: the adapter has been merged, or a value does not fit into fp16.
+        OutputError: the folder cannot be written.
+    """
+    own = dict(model.named_parameters())
+    if not any("lora_" in name for name in own):
+        raise WeightsError("the model's adapter has been merged", expected="a model before merging")
+    tensors = {name: own[name].detach().to("cpu", torch.float16) for name in _trained(model)}
+    broken = sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all())
+    if broken:
+        raise WeightsError(f"{broken[0]} holds values beyond fp16", expected="at most 65504")
+    ensure_folder(folder)
+    write_tensors(folder / TENSOR_FILE, tensors, metadata)
+    with replacing(folder / CONFIG_FILE) as file:
+        file.write(model.config.to_json().encode())
+
+
+def _trained(model: MediRound) -> list[str]:
+    """Names of the parameters that training may change; the rest is pretrained or random."""
+    last = len(model.segmenter.vision.layers) - 1
+    groups = (
+        "perception.",
+        "projection.",
+        "judge.",
+        "language.seg_",
+        "segmenter.no_mask",
+        "segmenter.decoder.",
+        "segmenter.vision.neck.",
+        f"segmenter.vision.layers.{last}.",
+    )
+    return [n for n, _ in model.named_parameters() if n.startswith(groups) or "lora_" in n]
+
+
+def _read_config(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(
+            f"{path.name} cannot be read ({type(error).__name__})",
+            expected="the configuration that was saved with the tensors",
+        ) from error
 
 
 def _apply(model: MediRound, path: Path) -> None:
     tensors = read_tensors(path)
     own = dict(model.named_parameters())
-    unexpected = sorted(set(tensors) - set(own))
-    needed = {n for n in own if n.startswith(("perception.", "projection.", "judge.", "language.seg_"))}
-    missing = sorted((needed | {n for n in own if "lora_" in n}) - set(tensors))
+    trained = set(_trained(model))
+    unexpected = sorted(set(tensors) - trained)
+    missing = sorted(trained - set(tensors))
     if unexpected or missing:
         raise WeightsError(
             f"{path.name} does not fit its configuration: missing {missing[:3]}, "
@@ -103,7 +161,7 @@ def _prepared(model: MediRound, config: ModelConfig, device: torch.device) -> Me
     for part in (model.segmenter, model.language):
         part.to(dtype)
     model.segmenter.position.positional_encoding_gaussian_matrix = code  # positions stay exact
-    model.segmenter.to(memory_format=torch.channels_last)
+    model.segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
     return model.to(device)
 
 
@@ -111,22 +169,27 @@ def _folder(name: str) -> Path | None:
     """Where the tensors of ``name`` are; None for a preset with random weights."""
     if name in PRESETS:
         assets = Path(str(resources.files("mediround"))) / "assets" / name
-        if assets.is_dir():
+        if _is_model(assets):
             return assets
         if PRESETS[name]().vision_source is None:
             return None
         raise WeightsError(
             f"this installation has no trained weights of {name!r}",
-            expected=f"the folder {assets.name} among the package's assets",
+            expected=f"{CONFIG_FILE} and {TENSOR_FILE} among the package's assets",
             remedy="install the package again",
         )
     folder = Path(name)
-    if (folder / CONFIG_FILE).is_file() and (folder / TENSOR_FILE).is_file():
+    if _is_model(folder):
         return folder
     raise ModelNotFoundError(
         f"no model {name!r}",
-        expected=f"one of {', '.join(sorted(PRESETS))}, or a folder with {CONFIG_FILE} and {TENSOR_FILE}",
+        expected=f"one of {', '.join(sorted(PRESETS))}, "
+        f"or a folder with {CONFIG_FILE} and {TENSOR_FILE}",
     )
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / CONFIG_FILE).is_file() and (folder / TENSOR_FILE).is_file()
 
 
 def _device(name: str) -> torch.device:

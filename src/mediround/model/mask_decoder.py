@@ -8,6 +8,7 @@ Shapes: B images, P prompts an image, T tokens a prompt, D channels, S = side x 
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -69,6 +70,11 @@ class TwoWayBlock(nn.Module):
     def forward(
         self, tokens: Tensor, image: Tensor, token_pe: Tensor, image_pe: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """One exchange between tokens (B, P, T, D) and image (B, 1 or P, S, D), positions beside.
+
+        Returns:
+            New tokens (B, P, T, D) and a new image for each prompt (B, P, S, D).
+        """
         if self.first:  # the first block's tokens are their own positions
             tokens = self.self_attn(tokens, tokens, tokens)
         else:
@@ -107,11 +113,10 @@ class Perceptron(nn.Module):
 
     def __init__(self, *widths: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., first width) -> (..., last width)."""
         for layer in self.layers[:-1]:
             x = F.relu(layer(x))
         return self.layers[-1](x)  # type: ignore[no-any-return]
@@ -151,9 +156,7 @@ class MaskDecoder(nn.Module):
         self.output_hypernetwork = Perceptron(width, width, width, width // 8)
         self.iou_prediction_head = Perceptron(width, width, width, 4)
 
-    def forward(
-        self, image: Tensor, image_pe: Tensor, dense: Tensor, prompts: Tensor
-    ) -> Decoded:
+    def forward(self, image: Tensor, image_pe: Tensor, dense: Tensor, prompts: Tensor) -> Decoded:
         """Decode ``prompts`` (B, P, T, D) on ``image`` (B, D, side, side).
 
         Args:
@@ -162,7 +165,7 @@ class MaskDecoder(nn.Module):
             dense: (D,) embedding added everywhere: "no mask was given".
             prompts: sparse prompt tokens.
         """
-        batch, width, side, _ = image.shape
+        batch, _, side, _ = image.shape
         count = prompts.shape[1]
         grid = (image + dense[:, None, None]).flatten(2).transpose(1, 2)[:, None]  # (B, 1, S, D)
         pe = image_pe.flatten(1).transpose(0, 1).to(grid.dtype)
@@ -186,14 +189,16 @@ class MaskDecoder(nn.Module):
         which runs much faster as such, channels last.
         """
         first, norm, _, second, _ = self.output_upscaling
-        assert isinstance(first, nn.ConvTranspose2d) and isinstance(second, nn.ConvTranspose2d)
+        assert isinstance(first, nn.ConvTranspose2d)
+        assert isinstance(second, nn.ConvTranspose2d)
         assert isinstance(norm, ChannelNorm)
         x = _double(grid, first).unflatten(-1, (2, 2, first.out_channels))
         x = F.gelu(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, 1e-6))
         x = F.gelu(_double(x, second).unflatten(-1, (2, 2, second.out_channels)))
         # (N, S, 2, 2, 2, 2, C): a cell's rows and columns, twice refined; now into picture order.
         x = x.unflatten(1, (side, side)).permute(0, 1, 3, 5, 2, 4, 6, 7)
-        return x.reshape(x.shape[0], 4 * side, 4 * side, second.out_channels)
+        refined: Tensor = x.reshape(x.shape[0], 4 * side, 4 * side, second.out_channels)
+        return refined
 
 
 def _double(x: Tensor, layer: nn.ConvTranspose2d) -> Tensor:

@@ -1,14 +1,14 @@
 """MediRound: an image and a dialogue in, text and masks out (arXiv 2511.12110, figure 3).
 
-    image ──> segmenter.trunk ──┬─> perception.image ────────┐
-                                ├─> perception.reference <── earlier mask
-                                │                            v
-                                │        query ──> language model ──> text with [SEG]
-                                v                            │ state at [SEG]
-                          segmenter.tail ──> decoder <── projection
-                                                │
-                                                ├──> mask
-                                                └──> judge ──> score
+image ──> segmenter.trunk ──┬─> perception.image ────────┐
+                            ├─> perception.reference <── earlier mask
+                            │                            v
+                            │        query ──> language model ──> text with [SEG]
+                            v                            │ state at [SEG]
+                      segmenter.tail ──> decoder <── projection
+                                            │
+                                            ├──> mask
+                                            └──> judge ──> score
 """
 
 from collections.abc import Mapping, Sequence
@@ -72,6 +72,7 @@ class SegProjection(nn.Module):
         )
 
     def forward(self, states: Tensor) -> Tensor:
+        """(..., W) -> (..., T, D)."""
         return self.layers(states).unflatten(-1, (self.tokens, -1))  # type: ignore[no-any-return]
 
 
@@ -113,6 +114,7 @@ class MediRound(nn.Module):
         """Vectors (positions, W) of a prompt: tokens, and in its slots what they stand for.
 
         Args:
+            prompt: what stands where.
             image: (image tokens, W).
             references: entity number -> (R, W).
         """
@@ -129,6 +131,8 @@ class MediRound(nn.Module):
         The cache afterwards holds the prompt and the answer as far as it was read again.
 
         Args:
+            vectors: of the prompt, as far as the cache does not hold it; at least one.
+            cache: what has been read before.
             longest: most tokens of an answer.
         """
         tokenizer = self.language.tokenizer

@@ -26,6 +26,7 @@ class ImageTokens(nn.Module):
         )
 
     def forward(self, features: Tensor, position: PositionCode) -> Tensor:
+        """Trunk features (B, C, S, S) -> (B, grid * grid, W), row by row."""
         pooled = F.adaptive_avg_pool2d(features, self.grid).flatten(2).transpose(1, 2)
         places = position.grid(self.grid).flatten(1).transpose(0, 1).to(pooled.dtype)
         places = places.expand(pooled.shape[0], -1, -1)

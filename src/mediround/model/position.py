@@ -30,4 +30,5 @@ class PositionCode(nn.Module):
         matrix = self.positional_encoding_gaussian_matrix
         axis = (torch.arange(side, device=matrix.device) + 0.5) / side
         y, x = torch.meshgrid(axis, axis, indexing="ij")
-        return self(torch.stack([x, y], dim=-1)).permute(2, 0, 1)
+        code: Tensor = self(torch.stack([x, y], dim=-1))
+        return code.permute(2, 0, 1)

@@ -37,8 +37,8 @@ class TextTokenizer:
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
         vocabulary = {symbol: index for index, symbol in enumerate(alphabet)}
         inner = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-        inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
-        inner.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+        inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        inner.decoder = decoders.ByteLevel()
         inner.add_special_tokens([TURN_START, TURN_END])
         return cls(inner)
 

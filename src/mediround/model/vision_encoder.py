@@ -28,8 +28,10 @@ class ConvNorm(nn.Sequential):
     def folded(self) -> nn.Conv2d:
         """One convolution with bias that computes the same in evaluation mode."""
         conv, norm = self[0], self[1]
-        assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-        assert norm.running_var is not None and norm.running_mean is not None
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
         factor = norm.weight / (norm.running_var + norm.eps).sqrt()
         out = nn.Conv2d(
             conv.in_channels,
@@ -66,6 +68,7 @@ class MBConv(nn.Module):
         self.conv3 = ConvNorm(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same."""
         y = F.gelu(self.conv1(x))
         y = F.gelu(self.conv2(y))
         return F.gelu(x + self.conv3(y))
@@ -81,6 +84,7 @@ class PatchMerging(nn.Module):
         self.conv3 = ConvNorm(out, out)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, out, H / stride, W / stride)."""
         x = F.gelu(self.conv1(x))
         x = F.gelu(self.conv2(x))
         return self.conv3(x)  # type: ignore[no-any-return]
@@ -88,6 +92,8 @@ class PatchMerging(nn.Module):
 
 class WindowAttention(nn.Module):
     """Self-attention inside square windows with a learned bias per offset."""
+
+    bias_index: Tensor
 
     def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
@@ -103,6 +109,7 @@ class WindowAttention(nn.Module):
         self.register_buffer("bias_index", index, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(windows, N, C) -> the same."""
         batch, tokens, width = x.shape
         qkv = self.qkv(self.norm(x)).view(batch, tokens, self.heads, 3, -1)
         q, k, v = qkv.permute(3, 0, 2, 1, 4)
@@ -121,6 +128,7 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(width * ratio, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> the same."""
         return self.fc2(F.gelu(self.fc1(self.norm(x))))  # type: ignore[no-any-return]
 
 
@@ -135,12 +143,13 @@ class WindowBlock(nn.Module):
         self.local_conv = ConvNorm(width, width, kernel=3, groups=width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same."""
         y = x.permute(0, 2, 3, 1)
         y = y + self._attend(y)
         y = self.local_conv(y.permute(0, 3, 1, 2))
         y = y.permute(0, 2, 3, 1)
-        y = y + self.mlp(y)
-        return y.permute(0, 3, 1, 2)
+        mixed: Tensor = y + self.mlp(y)
+        return mixed.permute(0, 3, 1, 2)
 
     def _attend(self, x: Tensor) -> Tensor:
         batch, height, width, channels = x.shape
@@ -163,6 +172,7 @@ class Stage(nn.Module):
         self.downsample = downsample
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> what the change to the next stage makes of it."""
         for block in self.blocks:
             x = block(x)
         return x if self.downsample is None else self.downsample(x)
@@ -177,6 +187,7 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same."""
         y = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, 1e-6)
         return y.permute(0, 3, 1, 2)
 
@@ -233,4 +244,5 @@ class TinyVit(nn.Module):
         return self.neck(self.layers[-1](features))  # type: ignore[no-any-return]
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """(B, 3, side, side) -> (B, out, side / 4, side / 4)."""
         return self.tail(self.trunk(pixels))

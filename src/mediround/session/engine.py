@@ -43,8 +43,13 @@ class Session:
     """
 
     def __init__(
-        self, model: Model, image: Image, source: Source, dialogue: Dialogue | None = None,
-        *, keep_cache: bool = True,
+        self,
+        model: Model,
+        image: Image,
+        source: Source,
+        dialogue: Dialogue | None = None,
+        *,
+        keep_cache: bool = True,
     ) -> None:
         self.model, self.image, self.source = model, image, source
         self._lock = threading.RLock()
@@ -52,7 +57,9 @@ class Session:
         self._now = 0
         with model.lock:
             encoded = model.encode(image)
-            self._reader = Reader(model.network, encoded.features, encoded.placement, keep=keep_cache)
+            self._reader = Reader(
+                model.network, encoded.features, encoded.placement, keep=keep_cache
+            )
 
     @property
     def dialogue(self) -> Dialogue:
@@ -99,16 +106,18 @@ class Session:
 
     def replace(self, number: int, mask: NDArray[np.bool_]) -> None:
         """Correct entity ``number`` by hand; later rounds see the correction."""
-        old = self._entity(number)
-        status: Status = "given" if old.status == "given" else "corrected"
-        new = Entity.from_mask(
-            number, self._checked(mask), name=old.name, status=status, refers_to=old.refers_to
-        )
-        self._exchange(new)
+        with self._lock:
+            old = self._entity(number)
+            status: Status = "given" if old.status == "given" else "corrected"
+            new = Entity.from_mask(
+                number, self._checked(mask), name=old.name, status=status, refers_to=old.refers_to
+            )
+            self._exchange(new)
 
     def rename(self, number: int, name: str | None) -> None:
         """Give entity ``number`` another name, or none."""
-        self._exchange(self._entity(number).model_copy(update={"name": name}))
+        with self._lock:
+            self._exchange(self._entity(number).model_copy(update={"name": name}))
 
     def undo(self) -> bool:
         """Take back the last change; False when there is none."""
@@ -135,7 +144,7 @@ class Session:
             image_sha256=self.image.content_hash,
             slice=self.source.slice,
             plane=self.source.plane,
-            modality=self.image.modality.value,
+            modality=self.image.modality,
             model=self.model.name,
             weights_sha256=self.model.weights_sha256,
             given=self.dialogue.given,
@@ -177,13 +186,12 @@ class Session:
         self._now += 1
 
     def _exchange(self, new: Entity) -> None:
-        with self._lock:
-            given = _exchanged(self.dialogue.given, new)
-            rounds = tuple(
-                each.model_copy(update={"entities": _exchanged(each.entities, new)})
-                for each in self.dialogue.rounds
-            )
-            self._commit(given=given, rounds=rounds)
+        given = _exchanged(self.dialogue.given, new)
+        rounds = tuple(
+            each.model_copy(update={"entities": _exchanged(each.entities, new)})
+            for each in self.dialogue.rounds
+        )
+        self._commit(given=given, rounds=rounds)
 
     def _entity(self, number: int) -> Entity:
         _ = self.entities[number]
@@ -193,7 +201,8 @@ class Session:
         array = np.asarray(mask)
         if array.shape != self.image.size:
             raise InputError(
-                f"a mask of shape {array.shape}", expected=f"{self.image.size}, the image's own pixels"
+                f"a mask of shape {array.shape}",
+                expected=f"{self.image.size}, the image's own pixels",
             )
         if array.dtype != np.bool_:
             raise InputError(f"a mask of type {array.dtype}", expected="bool")

@@ -64,7 +64,7 @@ class SessionEntity:
 
     @property
     def status(self) -> Status:
-        """"ok", "unsure", "absent", "corrected" (by a person) or "given" (without a question)."""
+        """One of "ok", "unsure", "absent", "corrected" (by a person), "given" (no question)."""
         return self._now.status
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from mediround.dialogue import Dialogue
-from mediround.errors import SessionFileError
+from mediround.errors import InputError, SessionFileError
 from mediround.geometry import Placement
 from mediround.imaging import Image, Modality, Plane, Volume
 from mediround.imaging.normalise import normalise
@@ -24,6 +25,8 @@ from mediround.session.store import SessionFile
 
 if TYPE_CHECKING:
     from mediround.session.engine import Session
+
+logger = logging.getLogger(__name__)
 
 KEPT_IMAGES = 8
 """Encoded images that a model remembers."""
@@ -75,16 +78,22 @@ class Model:
         return self._session(*open_source(image, slice, plane, modality), None)
 
     def resume(
-        self, path: str | Path, *, image: str | Path | NDArray[np.generic] | None = None
+        self,
+        path: str | Path,
+        *,
+        image: str | Path | NDArray[np.generic] | Image | Volume | None = None,
     ) -> Session:
         """Take up a saved session.
 
         Args:
             path: what ``Session.save`` wrote.
-            image: where the image is now, if it has moved or was an array.
+            image: where the image is now, if it has moved; the image or volume itself, if it was
+                never a file.
 
         Raises:
-            SessionFileError: not a session, no image, or an image with other pixels.
+            SessionFileError: not a session, no image, an image with other pixels, or masks of
+                another size.
+            InputError: ``image`` cannot be read.
         """
         stored = SessionFile.read(Path(path))
         where = stored.image if image is None else image
@@ -93,12 +102,25 @@ class Model:
                 f"{Path(path).name} was saved from an array",
                 remedy="pass the pixels again: model.resume(path, image=array)",
             )
-        picture, source = open_source(where, stored.slice, stored.plane, stored.modality)
+        try:
+            picture, source = open_source(where, stored.slice, stored.plane, stored.modality)
+        except InputError as error:
+            if image is not None:
+                raise
+            raise SessionFileError(
+                f"the image of {Path(path).name} cannot be opened: {error.found}",
+                remedy="pass the image where it is now: model.resume(path, image=…)",
+            ) from error
         if picture.content_hash != stored.image_sha256:
             raise SessionFileError(
                 f"the image of {Path(path).name} has changed",
                 expected=f"pixels with SHA-256 {stored.image_sha256[:12]}…",
                 remedy="pass the right image: model.resume(path, image=…)",
+            )
+        stored.check_size(picture.size)
+        if stored.weights_sha256 != self.weights_sha256:
+            logger.warning(
+                "the session was held with %s and is taken up with %s", stored.model, self.name
             )
         return self._session(picture, source, stored.dialogue)
 
@@ -118,7 +140,7 @@ class Model:
             return self._encoded[key]
 
     def _session(self, image: Image, source: Source, dialogue: Dialogue | None) -> Session:
-        from mediround.session.engine import Session  # noqa: PLC0415  # a session knows its model
+        from mediround.session.engine import Session  # a session knows its model
 
         return Session(self, image, source, dialogue)
 

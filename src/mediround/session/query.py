@@ -15,8 +15,11 @@ LONGEST = 1000
 """Most characters of a question."""
 
 _OUTPUT = r"(?:outputs?|results?|answers?|masks?|segmentations?)"
+# Neither "for instance 2 kidneys" nor "the structure 2 cm below"; a segment is a part of the liver.
 _NUMBERED = re.compile(
-    r"\b(?:the\s+)?(?:instance|mask|entity|region|structure|segment|object)\s+(?:number\s+|no\.?\s*|#)?(\d+)\b",
+    r"(?<!for )\b(?:the\s+)?(?:instance|mask|entity|region|structure|object)\s+"
+    r"(?:number\s+|no\.?\s*|#)?(\d+)\b"
+    r"(?![.,]\d|\s*(?:%|(?:mm|cm|millimet\w+|centimet\w+|pixels?|px|voxels?|times)\b))",
     re.IGNORECASE,
 )
 _ROUND = re.compile(
@@ -25,7 +28,8 @@ _ROUND = re.compile(
     re.IGNORECASE,
 )
 _LAST = re.compile(
-    r"\b(?:that one|(?:the\s+)?(?:last|previous|latest)\s+(?:mask|one|structure|region|output|result))\b",
+    r"\b(?:that one|(?:the\s+)?(?:last|previous|latest)\s+"
+    r"(?:mask|one|structure|region|output|result))\b",
     re.IGNORECASE,
 )
 # "it" means the newest mask only where something is related to it; in "do not name it" or
@@ -49,11 +53,15 @@ def resolve(query: str, dialogue: Dialogue) -> str:
     """
     text = query.strip()
     if not text:
-        raise QueryError("the question is empty", remedy="ask for a structure, e.g. 'Segment the liver.'")
+        raise QueryError(
+            "the question is empty", remedy="ask for a structure, e.g. 'Segment the liver.'"
+        )
     if len(text) > LONGEST:
         raise QueryError(f"the question has {len(text)} characters", expected=f"at most {LONGEST}")
     text = _NUMBERED.sub(lambda found: f"[{found.group(1)}]", text)
-    text = _ROUND.sub(lambda found: _of_round(int(found.group(1) or found.group(2)), dialogue), text)
+    text = _ROUND.sub(
+        lambda found: _of_round(int(found.group(1) or found.group(2)), dialogue), text
+    )
     if not markers(text):
         newest = _newest(dialogue)
         if newest is not None:
@@ -68,7 +76,8 @@ def _constant(text: str) -> Callable[[re.Match[str]], str]:
 
 
 def _newest(dialogue: Dialogue) -> Entity | None:
-    return max((e for e in dialogue.entities() if e.mask is not None), key=lambda e: e.id, default=None)
+    drawn = (entity for entity in dialogue.entities() if entity.mask is not None)
+    return max(drawn, key=lambda entity: entity.id, default=None)
 
 
 def _of_round(number: int, dialogue: Dialogue) -> str:
@@ -93,7 +102,8 @@ def _check(text: str, dialogue: Dialogue) -> None:
     listed = ", ".join(f"[{number}]" for number in known)
     for number in markers(text):
         if number not in known:
-            what = "which is absent from the image" if number in entities else "which does not exist"
+            absent = number in entities
+            what = "which is absent from the image" if absent else "which does not exist"
             raise UnknownReferenceError(
                 f"the question refers to [{number}], {what}",
                 expected=f"one of {listed}" if known else "no reference, there are no masks yet",

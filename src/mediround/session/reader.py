@@ -86,8 +86,8 @@ class Reader:
             return Answer(text, empty, np.zeros(0, np.float32))
         drawn: Drawn = self.model.draw(self.image, spoken.states)
         outside = float(drawn.logits.min().clamp(max=-1.0))
-        maps = [self.placement.to_source(m.float().numpy(force=True), outside) for m in drawn.logits]
-        scores = drawn.scores.float().numpy(force=True)
+        logits, scores = (t.float().numpy(force=True) for t in (drawn.logits, drawn.scores))
+        maps = [self.placement.to_source(each, outside) for each in logits]
         return Answer(text, np.stack(maps) > 0, scores)
 
     def _contents(
@@ -112,4 +112,3 @@ class Reader:
         cell = canvas.shape[0] // side
         covered = canvas.reshape(side, cell, side, cell).mean((1, 3), dtype=np.float32)
         return self.model.refer(self.image, torch.from_numpy(covered).to(self.image.trunk.device))
-

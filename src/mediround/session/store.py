@@ -7,10 +7,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mediround.dialogue import Dialogue, Entity, Round
 from mediround.errors import SessionFileError
-from mediround.imaging import Plane
+from mediround.imaging import Modality, Plane
 from mediround.imaging.output import replacing
 
-VERSION = 1
 LARGEST = 256 * 2**20
 """Most bytes of a session file."""
 
@@ -25,12 +24,12 @@ class SessionFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["mediround-session"] = "mediround-session"
-    version: Literal[1] = VERSION
+    version: Literal[1] = 1
     image: str | None
     image_sha256: str
     slice: int | None = None
     plane: Plane | None = None
-    modality: str
+    modality: Modality
     model: str
     weights_sha256: str
     given: tuple[Entity, ...] = ()
@@ -39,7 +38,20 @@ class SessionFile(BaseModel):
     @property
     def dialogue(self) -> Dialogue:
         """The dialogue alone."""
-        return Dialogue(modality=self.modality, given=self.given, rounds=self.rounds)
+        return Dialogue(modality=self.modality.value, given=self.given, rounds=self.rounds)
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Refuse masks that are not (height, width) of the image.
+
+        Raises:
+            SessionFileError: a mask has another size.
+        """
+        for entity in self.dialogue.entities():
+            if entity.mask is not None and entity.mask.size != size:
+                raise SessionFileError(
+                    f"mask [{entity.id}] has the size {entity.mask.size}",
+                    expected=f"{size}, that of the image",
+                )
 
     def write(self, path: Path) -> None:
         """Write atomically; raises :class:`OutputError` where that is not possible."""
@@ -55,7 +67,9 @@ class SessionFile(BaseModel):
         """
         try:
             if path.stat().st_size > LARGEST:
-                raise SessionFileError(f"{path.name} is too large", expected=f"at most {LARGEST} bytes")
+                raise SessionFileError(
+                    f"{path.name} is too large", expected=f"at most {LARGEST} bytes"
+                )
             stored = cls.model_validate_json(path.read_bytes())
             _ = stored.dialogue
             for entity in stored.dialogue.entities():

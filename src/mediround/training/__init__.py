@@ -1,0 +1,1 @@
+"""Training of a model from a recipe: masks, language and judge, each resumable."""

@@ -41,9 +41,7 @@ def augment(
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """A random view of ``pixels`` (3, S, S; 0..1) and ``labels`` (S, S), same shapes and types."""
     matrix, offset = _affine(pixels.shape[-1], settings, rng)
-    moved = np.stack(
-        [ndimage.affine_transform(c, matrix, offset, order=1) for c in pixels]
-    )
+    moved = np.stack([ndimage.affine_transform(c, matrix, offset, order=1) for c in pixels])
     moved_labels = ndimage.affine_transform(labels, matrix, offset, order=0)
     if settings.noise or settings.blur:
         shown = moved.max(axis=0) > 0

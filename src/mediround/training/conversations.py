@@ -141,7 +141,7 @@ def _sample(
     shown = {
         entity.id: _roughened(masks[entity.name], rng)
         for entity in dialogue.entities()
-        if entity.name in masks and entity.mask is not None
+        if entity.name is not None and entity.name in masks and entity.mask is not None
     }
     return Sample(row, dialogue, shown)
 

@@ -89,27 +89,29 @@ def build(recipe: Recipe, data: Path, folder: Path, workers: int) -> FeatureStor
     """Compute what is missing of the store in ``folder`` and open it.
 
     Args:
+        recipe: says which slices and how many views of each.
         data: folder that holds the recipe's data set folders.
+        folder: where the store is or shall be.
         workers: processes, each with one thread.
     """
     folder.mkdir(parents=True, exist_ok=True)
     plan = list(_plan(recipe, data))
-    entities = sorted({n for d in recipe.datasets for n in NnunetFolder(data / d.folder).names.values()})
+    sources = {d.folder: NnunetFolder(data / d.folder) for d in recipe.datasets}
+    entities = sorted({name for source in sources.values() for name in source.names.values()})
     config = recipe.model
-    side, width = config.normalisation.canvas // 4, config.vision.widths[-1]
+    canvas = config.normalisation.canvas
+    side, width = canvas // 4, config.vision.widths[-1]
     shape = (len(plan), side, side, width)
     described = {
         "views": [dataclasses.asdict(view) for view in plan],
         "entities": entities,
-        "datasets": {
-            d.folder: sorted(NnunetFolder(data / d.folder).names.values()) for d in recipe.datasets
-        },
+        "datasets": {name: sorted(source.names.values()) for name, source in sources.items()},
         "shape": shape,
     }
     text = json.dumps(described)
     if not (folder / "views.json").exists() or (folder / "views.json").read_text() != text:
         np.memmap(folder / "features.bin", np.int16, "w+", shape=shape)
-        labels = np.zeros((len(plan), config.normalisation.canvas, config.normalisation.canvas), np.uint8)
+        labels = np.zeros((len(plan), canvas, canvas), np.uint8)
         np.save(folder / "labels.npy", labels)
         np.save(folder / "done.npy", np.zeros(len(plan), dtype=bool))
         (folder / "views.json").write_text(text)
@@ -154,7 +156,8 @@ def _missing(plan: list[View], done: NDArray[np.bool_], dataset: DatasetRecipe, 
     return any(
         not done[row]
         for row, view in enumerate(plan)
-        if view.dataset == dataset.folder and (view.slice == case or view.slice.startswith(case + "_"))
+        if view.dataset == dataset.folder
+        and (view.slice == case or view.slice.startswith(case + "_"))
     )
 
 
@@ -225,4 +228,5 @@ def pretrained_encoder(config: ModelConfig) -> TinyVit:
     path = weights.path(config.vision_source) / "model.safetensors"
     load_lite_medsam(path, encoder, MaskDecoder(config.decoder), PositionCode(config.vision.out))
     fold_batch_norms(encoder)
-    return encoder.requires_grad_(False).to(torch.bfloat16, memory_format=torch.channels_last)
+    encoder.requires_grad_(False)
+    return encoder.to(torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # stubs

@@ -41,7 +41,9 @@ class JudgePart:
         """Write ``judge.safetensors``; log the loss and the error on every tenth mask."""
         evidence, truth = self._collected()
         held = torch.arange(len(truth)) % 10 == 0
-        optimiser = torch.optim.AdamW(self.judge.parameters(), self.settings.rate, weight_decay=0.05)
+        optimiser = torch.optim.AdamW(
+            self.judge.parameters(), self.settings.rate, weight_decay=0.05
+        )
         seen, goal = evidence[~held], truth[~held]
         for step in tqdm(range(self.settings.steps), desc="judge"):
             rng = np.random.default_rng((self.recipe.seed, 4, step))

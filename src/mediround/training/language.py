@@ -79,7 +79,9 @@ class LanguagePart:
     @property
     def word_scale(self) -> float:
         """Standard deviation of the language model's word vectors."""
-        return float(self.model.language.inner.get_input_embeddings().weight.float().std())
+        table = self.model.language.inner.get_input_embeddings().weight
+        assert isinstance(table, Tensor)
+        return float(table.float().std())
 
     def train(self) -> None:
         """Run all steps, then write ``language.safetensors``."""
@@ -176,7 +178,8 @@ class LanguagePart:
             tokens = self.model.perception.reference(trunk[0], masks, position)
             references = dict(zip(wanted, tokens, strict=True))
         vectors = self.model.embed(prompt, image, references)
-        return self.model.language(vectors[None])[0]
+        hidden: Tensor = self.model.language(vectors[None])[0]
+        return hidden
 
     def _entity(self, sample: Sample, number: int) -> int:
         name = next(e.name for e in sample.dialogue.entities() if e.id == number)

@@ -33,6 +33,7 @@ class CodeBook(nn.Module):
         self.tokens = nn.Parameter(tokens)
 
     def forward(self, entities: Tensor) -> Tensor:
+        """Numbers (N,) -> prompt tokens (N, T, D)."""
         return self.tokens[entities]
 
 
@@ -49,7 +50,9 @@ def pretrained_segmenter(recipe: Recipe) -> tuple[Segmenter, Tensor]:
     return segmenter, corners
 
 
-def initial_codes(store: FeatureStore, segmenter: Segmenter, corners: Tensor, tokens: int) -> Tensor:
+def initial_codes(
+    store: FeatureStore, segmenter: Segmenter, corners: Tensor, tokens: int
+) -> Tensor:
     """(entities, tokens, D): corners of each entity's median box, then random tokens."""
     canvas = store.labels.shape[-1]
     boxes: dict[int, list[tuple[float, ...]]] = {}
@@ -78,8 +81,9 @@ class MasksPart:
         tokens = recipe.model.decoder.prompt_tokens
         self.codes = CodeBook(initial_codes(store, self.segmenter, corners, tokens))
         self._choose_trainable()
-        tail = [*self.segmenter.vision.layers[-1].parameters(), *self.segmenter.vision.neck.parameters()]
-        rest = [*self.segmenter.decoder.parameters(), self.segmenter.no_mask, *self.codes.parameters()]
+        vision, decoder = self.segmenter.vision, self.segmenter.decoder
+        tail = [*vision.layers[-1].parameters(), *vision.neck.parameters()]
+        rest = [*decoder.parameters(), self.segmenter.no_mask, *self.codes.parameters()]
         groups = [
             {"params": [p for p in rest if p.requires_grad], "lr": self.settings.rate},
             {"params": [p for p in tail if p.requires_grad], "lr": self.settings.tail_rate},
@@ -102,7 +106,8 @@ class MasksPart:
     def train(self) -> None:
         """Run to the last step, then write ``segmenter.safetensors`` and ``codes.safetensors``."""
         first = self.ledger.load(self.modules, self.optimiser)
-        bar = tqdm(range(first, self.settings.steps), initial=first, total=self.settings.steps, desc="masks")
+        steps = self.settings.steps
+        bar = tqdm(range(first, steps), initial=first, total=steps, desc="masks")
         for step in bar:
             if step == self.settings.code_steps:
                 self.write_codes()
@@ -117,15 +122,11 @@ class MasksPart:
             if self.ledger.due():
                 self.ledger.save(step + 1, self.modules, self.optimiser)
         self.ledger.save(self.settings.steps, self.modules, self.optimiser)
-        write_tensors(
-            self.ledger.folder / "segmenter.safetensors", self.segmenter.state_dict(), {}
-        )
+        write_tensors(self.ledger.folder / "segmenter.safetensors", self.segmenter.state_dict(), {})
 
     def write_codes(self) -> None:
         """Fix the codes: from here on the language part can aim at them."""
-        write_tensors(
-            self.ledger.folder / "codes.safetensors", {"tokens": self.codes.tokens}, {}
-        )
+        write_tensors(self.ledger.folder / "codes.safetensors", {"tokens": self.codes.tokens}, {})
 
     def step(self, step: int) -> float:
         """One optimiser step over several images; the mean loss of their masks."""
@@ -171,7 +172,7 @@ class MasksPart:
             logits = self.segmenter.decode(image, prompts[None]).logits[0]
         here = targets.flatten(1).any(1)
         dice = dice_loss(logits, targets) * here  # an empty target has no Dice to speak of
-        return (dice + 20 * focal_loss(logits, targets)).mean()
+        return (dice + self.settings.focal_weight * focal_loss(logits, targets)).mean()
 
     @torch.inference_mode()
     def validate(self, most: int = 40) -> dict[str, float]:

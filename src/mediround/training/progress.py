@@ -34,8 +34,10 @@ class Ledger:
         """Whether the last checkpoint is old enough for another."""
         return time.monotonic() - self._saved > self.seconds
 
-    def save(self, step: int, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> None:
-        """Write step, trainable parameters and buffers of ``modules``, and optimiser state."""
+    def save(
+        self, step: int, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer
+    ) -> None:
+        """Write step, trainable parameters of ``modules`` by name, and optimiser state."""
         tensors: dict[str, Tensor] = {"step": torch.tensor(step)}
         for name, module in modules.items():
             tensors |= {f"model.{name}.{k}": v for k, v in trained(module).items()}
@@ -50,7 +52,7 @@ class Ledger:
             return 0
         tensors = read_tensors(self.path)
         for name, module in modules.items():
-            restore(module, {k: v for k, v in tensors.items()}, f"model.{name}.")
+            restore(module, tensors, f"model.{name}.")
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith("optimiser."):

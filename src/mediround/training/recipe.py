@@ -42,6 +42,7 @@ class MasksRecipe:
     code_steps: int = 500  # after these the codes are fixed, so that the language part can aim
     code_noise: float = 0.1  # relative to a code's spread, once fixed
     absent_share: float = 0.15
+    focal_weight: float = 4.0  # of the focal loss, beside Dice loss with weight 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,8 +29,10 @@ def run(recipe: Recipe, data: Path, folder: Path, part: Part, *, threads: int) -
     run side by side.
 
     Args:
+        recipe: the whole run.
         data: folder that holds the data sets.
         folder: where the run keeps its features, checkpoints and logs.
+        part: which part of it.
         threads: processes for the features, threads for everything else.
     """
     store = features.build(recipe, data, folder / "features", threads)
