@@ -115,7 +115,8 @@ def _card(
     shown = ", ".join(f"[{e.id}] {e.name or 'unnamed'}" for e in entities) or "no mask"
     said = ""
     if turn is not None:
-        said = f'<p class="query">{_marked(turn.query)}</p><p>{_marked(turn.text)}</p>'
+        answer = _marked(turn.text or "(no answer)")
+        said = f'<p class="query">{_marked(turn.query)}</p><p>{answer}</p>'
     return (
         f'<section class="card">\n<img alt="The image with {escape(shown)}" '
         f'src="data:image/jpeg;base64,{data}">\n<div><h2>{escape(heading)}</h2>{said}'
@@ -140,9 +141,7 @@ def _row(entity: SessionEntity, dice: Mapping[int, float], known: bool) -> str:
     status = "" if entity.status == "ok" else f' <span class="unsure">{entity.status}</span>'
     last = f"<td>{f'{dice[entity.id]:.2f}' if entity.id in dice else '–'}</td>" if known else ""
     name = escape(entity.name or "unnamed")
-    return (
-        f"<tr><td>{_chip(entity.id)}</td><td>{name}{status}</td><td>{score}</td>{last}</tr>"
-    )
+    return f"<tr><td>{_chip(entity.id)}</td><td>{name}{status}</td><td>{score}</td>{last}</tr>"
 
 
 def _chip(number: int) -> str:

@@ -1,0 +1,90 @@
+"""What ``segment`` and ``chat`` have in common: their options, and the way to a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from mediround.cli.progress import moving_line
+from mediround.errors import ImageFileError
+
+if TYPE_CHECKING:
+    from mediround.imaging import Plane
+    from mediround.session import Session
+
+ImagePath = Annotated[
+    str,
+    typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, NIfTI, DICOM file or series folder."),
+]
+ModelName = Annotated[
+    str, typer.Option("--model", "-m", metavar="M", help="A preset, or a folder with a model.")
+]
+SliceIndex = Annotated[
+    int | None,
+    typer.Option("--slice", metavar="N", help="Slice of a volume, from 0; default the middle."),
+]
+PlaneName = Annotated[
+    str | None,
+    typer.Option("--plane", help="axial, coronal or sagittal; default how it was acquired."),
+]
+ModalityName = Annotated[
+    str | None,
+    typer.Option("--modality", help="CT, MR, US, XR, ENDOSCOPY; default what the file says."),
+]
+
+
+def check_image(image: str) -> None:
+    """Refuse a path with nothing there, before anything slow is loaded.
+
+    Raises:
+        ImageFileError: no such file or folder.
+    """
+    if not Path(image).exists():
+        raise ImageFileError(
+            f"no file {image!r}",
+            expected="PNG, JPEG, TIFF, NIfTI or DICOM",
+            remedy="check the path",
+        )
+
+
+def open_session(
+    image: str,
+    model: str,
+    *,
+    slice_: int | None = None,
+    plane: str | None = None,
+    modality: str | None = None,
+    first_query: str | None = None,
+) -> Session:
+    """Read the image, then load the model: a bad image is reported before the long part.
+
+    Args:
+        image: a path.
+        model: a preset or folder.
+        slice_: see ``Model.open``.
+        plane: see ``Model.open``.
+        modality: see ``Model.open``.
+        first_query: checked as the question of round 1.
+
+    Raises:
+        InputError: the image, slice, plane, modality or question cannot be used, or there is no
+            such model.
+        WeightsError: the model's weights are missing or damaged.
+    """
+    with moving_line("starting …") as progress:
+        from mediround.dialogue import Dialogue
+        from mediround.session import Session, load
+        from mediround.session.query import resolve
+        from mediround.session.source import open_source
+
+        if first_query is not None:
+            resolve(first_query, Dialogue())
+        progress(f"reading {Path(image).name} …")
+        # Saved sessions name the image; a full path is found again from anywhere.
+        found = open_source(Path(image).absolute(), slice_, cast("Plane | None", plane), modality)
+        progress(f"loading {model} …")
+        loaded = load(model)
+        progress("looking at the image …")
+        return Session(loaded, *found)
