@@ -24,6 +24,9 @@ class Command:
 
 #: Every command, in the order of the help text.
 COMMANDS: dict[str, Command] = {
+    "demo": Command("mediround.cli.demo:app", "Hold a dialogue about a real CT."),
+    "segment": Command("mediround.cli.segment:app", "Ask about an image, write the masks."),
+    "chat": Command("mediround.cli.chat:app", "Talk about an image in the terminal."),
     "train": Command("mediround.cli.train:train", "Train a model from a recipe."),
     "weights": Command("mediround.cli.weights:app", "Fetch, list and verify weights and samples."),
 }
