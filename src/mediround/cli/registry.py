@@ -28,6 +28,7 @@ COMMANDS: dict[str, Command] = {
     "segment": Command("mediround.cli.segment:app", "Ask about an image, write the masks."),
     "chat": Command("mediround.cli.chat:app", "Talk about an image in the terminal."),
     "train": Command("mediround.cli.train:train", "Train a model from a recipe."),
+    "evaluate": Command("mediround.cli.evaluate:evaluate", "Measure a model on labelled images."),
     "weights": Command("mediround.cli.weights:app", "Fetch, list and verify weights and samples."),
 }
 
