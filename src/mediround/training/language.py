@@ -6,6 +6,7 @@ model's own word vectors; then "what is [R]" with the words held equal; then all
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,22 +49,27 @@ class LanguagePart:
             config.language.width * config.perception.reference_tokens, len(store.entities)
         )
         self.modules = {"model": self.model, "classifier": self.classifier}
-        heads = [*self.model.projection.parameters(), *self.model.perception.image.parameters()]
-        heads += [language.seg_in, language.seg_out, *self.classifier.parameters()]
-        heads += self.model.perception.reference.parameters()
         # The adapter is used in the model's own type and trained in float32.
         self.adapter = [p for p in language.inner.parameters() if p.requires_grad]
         self.masters = nn.ParameterList(p.detach().float() for p in self.adapter)
         self.modules["masters"] = self.masters
-        self.optimiser = torch.optim.AdamW(
-            [
-                {"params": heads, "lr": self.settings.head_rate},
-                {"params": self.masters.parameters(), "lr": self.settings.rate},
-            ],
-            weight_decay=0.0,
-        )
+        self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=0.0)
         self.schedule = [group["lr"] for group in self.optimiser.param_groups]
         self.names = self._name_vectors()
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameters and rates: what comes pre-aligned or feeds the model moves slowly."""
+        model, settings = self.model, self.settings
+        seg = [model.language.seg_in, model.language.seg_out]
+        return [
+            {"params": [*model.projection.parameters(), *seg], "lr": settings.head_rate},
+            {"params": list(self.masters.parameters()), "lr": settings.rate},
+            {"params": list(model.perception.image.parameters()), "lr": settings.image_rate},
+            {
+                "params": [*model.perception.reference.parameters(), *self.classifier.parameters()],
+                "lr": settings.reference_rate,
+            },
+        ]
 
     def _name_vectors(self) -> Tensor:
         """(entities, R, W): the word vectors of each name, normalised; longer names are cut."""
@@ -112,15 +118,18 @@ class LanguagePart:
             masks = torch.stack([coverage(m, features.shape[-1]) for m in drawn.values()])
             found.append(self.model.perception.reference(features, masks, position))
             truth += [self.store.entities.index(name) for name in drawn]
-        tokens, labels = torch.cat(found), torch.tensor(truth)
-        scaled = tokens / self.word_scale
-        names = F.mse_loss(scaled, self.names[labels])
+        loss, right = self._alignment(torch.cat(found), truth)
+        loss.backward()
+        self._update(step, self.settings.reference_steps, self.settings.alignment_boost)
+        return {"alignment": loss.item(), "right": right}
+
+    def _alignment(self, tokens: Tensor, entities: list[int]) -> tuple[Tensor, float]:
+        """How far reference tokens (N, R, W) are from their names; share of masks recognised."""
+        labels = torch.tensor(entities)
+        scaled = tokens.float() / self.word_scale
         guess = self.classifier(scaled.flatten(1))
-        kinds = F.cross_entropy(guess, labels)
-        (names + kinds).backward()
-        self._update(step, self.settings.reference_steps)
-        right = float((guess.argmax(1) == labels).float().mean())
-        return {"names": names.item(), "kinds": kinds.item(), "right": right}
+        loss = F.mse_loss(scaled, self.names[labels]) + F.cross_entropy(guess, labels)
+        return loss, float((guess.argmax(1) == labels).float().mean())
 
     def _dialogue_step(self, step: int) -> dict[str, float]:
         """The whole language part on several dialogues, one at a time: no padding, warm caches."""
@@ -134,8 +143,9 @@ class LanguagePart:
         masks = sum(len(prompt.seg) for prompt in prompts)
         totals: dict[str, list[float]] = {}
         for sample, prompt in zip(samples, prompts, strict=True):
-            text, code, kinds, right = self._losses(sample, prompt)
+            text, code, kinds, right, alignment = self._losses(sample, prompt)
             loss = self.settings.text_weight * text / words
+            loss = loss + self.settings.alignment_weight * alignment / len(prompts)
             loss = loss + self.settings.code_weight * (code + 0.5 * kinds) / max(1, masks)
             loss.backward()
             totals.setdefault("text", []).append(text.item() / words * len(prompts))
@@ -149,14 +159,14 @@ class LanguagePart:
 
     def _losses(
         self, sample: Sample, prompt: Prompt
-    ) -> tuple[Tensor, Tensor, Tensor, dict[int, float]]:
-        """Summed losses of words, codes and kinds; entity number -> nearest code was right."""
-        hidden = self._read(sample, prompt)
+    ) -> tuple[Tensor, Tensor, Tensor, dict[int, float], Tensor]:
+        """Summed losses of words, codes and kinds; entity number -> nearest code was right; drift."""
+        hidden, alignment = self._read(sample, prompt)
         said_at = torch.tensor([p - 1 for p in prompt.supervised])
         goal = torch.tensor([prompt.ids[p] for p in prompt.supervised])
         text = F.cross_entropy(self.model.language.logits(hidden[said_at]), goal, reduction="sum")
         if not prompt.seg:
-            return text, text.new_zeros(()), text.new_zeros(()), {}
+            return text, text.new_zeros(()), text.new_zeros(()), {}, alignment
         states = hidden[torch.tensor([position for position, _ in prompt.seg])]
         labels = torch.tensor([self._entity(sample, number) for _, number in prompt.seg])
         said = self.model.projection(states.float())
@@ -164,30 +174,32 @@ class LanguagePart:
         code = distance[torch.arange(len(labels)), labels].sum()
         kinds = F.cross_entropy(-4 * distance, labels, reduction="sum")
         hits = (distance.argmin(1) == labels).float().tolist()
-        return text, code, kinds, {n: hit for (_, n), hit in zip(prompt.seg, hits, strict=True)}
+        right = {n: hit for (_, n), hit in zip(prompt.seg, hits, strict=True)}
+        return text, code, kinds, right, alignment
 
-    def _read(self, sample: Sample, prompt: Prompt) -> Tensor:
-        """Final hidden states (positions, W) of one dialogue."""
+    def _read(self, sample: Sample, prompt: Prompt) -> tuple[Tensor, Tensor]:
+        """Final hidden states (positions, W) of one dialogue, and its references' alignment."""
         trunk = self.store.features([sample.row]).float()
         position = self.model.segmenter.position
         image = self.model.perception.image(trunk, position)[0]
         wanted = sorted({slot.key for slot in prompt.slots} - {IMAGE_KEY})
         references: dict[int, Tensor] = {}
+        alignment = image.new_zeros(())
         if wanted:
             masks = torch.stack([coverage(sample.masks[n], trunk.shape[-1]) for n in wanted])
             tokens = self.model.perception.reference(trunk[0], masks, position)
             references = dict(zip(wanted, tokens, strict=True))
+            alignment, _ = self._alignment(tokens, [self._entity(sample, n) for n in wanted])
         vectors = self.model.embed(prompt, image, references)
-        hidden: Tensor = self.model.language(vectors[None])[0]
-        return hidden
+        return self.model.language(vectors[None])[0], alignment
 
     def _entity(self, sample: Sample, number: int) -> int:
         name = next(e.name for e in sample.dialogue.entities() if e.id == number)
         assert name is not None
         return self.store.entities.index(name)
 
-    def _update(self, step: int, steps: int) -> None:
-        factor = cosine(step, steps, self.settings.warmup)
+    def _update(self, step: int, steps: int, boost: float = 1.0) -> None:
+        factor = boost * cosine(step, steps, self.settings.warmup)
         for group, rate in zip(self.optimiser.param_groups, self.schedule, strict=True):
             group["lr"] = rate * factor
         for master, used in zip(self.masters.parameters(), self.adapter, strict=True):

@@ -132,7 +132,6 @@ class MasksPart:
         """One optimiser step over several images; the mean loss of their masks."""
         rng = np.random.default_rng((self.recipe.seed, step))
         fixed = step >= self.settings.code_steps
-        self.codes.requires_grad_(not fixed)
         factor = cosine(step, self.settings.steps, self.settings.warmup)
         for group, rate in zip(self.optimiser.param_groups, self.schedule, strict=True):
             group["lr"] = rate * factor
@@ -164,6 +163,7 @@ class MasksPart:
         targets = torch.from_numpy(np.stack([masks.get(entity, empty) for entity in wanted]))
         prompts = self.codes(torch.tensor(wanted))
         if fixed:
+            prompts = prompts.detach()
             spread = self.settings.code_noise * float(self.codes.tokens.std())
             noise = rng.standard_normal(tuple(prompts.shape)).astype(np.float32)
             prompts = prompts + torch.from_numpy(noise) * spread

@@ -55,6 +55,10 @@ class LanguageRecipe:
     dialogues: int = 12
     rate: float = 4e-4
     head_rate: float = 1e-3
+    image_rate: float = 2e-4
+    reference_rate: float = 1e-4  # drifts away from the names when it is as fast as the heads
+    alignment_boost: float = 10.0  # of all rates while the reference encoder learns alone
+    alignment_weight: float = 0.3
     warmup: int = 20
     twin_share: float = 0.35
     text_weight: float = 1.0
