@@ -28,7 +28,10 @@ def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval
     middle = share + z * z / (2 * trials)
     spread = z * sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+    # Exactly 0 and 1 at the ends, where rounding would leave a trace.
+    low = (middle - spread) / scale if successes else 0.0
+    high = (middle + spread) / scale if successes < trials else 1.0
+    return low, high
 
 
 def bootstrap_ratio(
