@@ -229,7 +229,7 @@ class _Writing:
 
     @property
     def font(self) -> ImageFont.FreeTypeFont:
-        return _font(15 if self.small else 20)
+        return _font(17 if self.small else 23)
 
     @property
     def sizes(self) -> tuple[tuple[int, int], tuple[int, int]]:
