@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mediround.errors import WeightsError
+from mediround.errors import OutputError, WeightsError
 from mediround.model.mask_decoder import MaskDecoder
 from mediround.model.position import PositionCode
 from mediround.model.vision_encoder import TinyVit
@@ -31,10 +31,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write contiguous copies of ``tensors`` atomically."""
+    """Write contiguous copies of ``tensors`` atomically.
+
+    Raises:
+        OutputError: the folder is missing or read-only, or the disk is full.
+    """
     temporary = path.with_name(path.name + ".partial")
-    save_file({k: v.detach().contiguous() for k, v in tensors.items()}, temporary, dict(metadata))
-    temporary.replace(path)
+    packed = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(packed, temporary, dict(metadata))
+        temporary.replace(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path.name} cannot be written ({error})", remedy="choose a folder with free space"
+        ) from error
 
 
 def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:

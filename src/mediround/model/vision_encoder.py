@@ -33,18 +33,20 @@ class ConvNorm(nn.Sequential):
         assert norm.running_var is not None
         assert norm.running_mean is not None
         factor = norm.weight / (norm.running_var + norm.eps).sqrt()
-        out = nn.Conv2d(
+        out: nn.Conv2d = nn.utils.skip_init(
+            nn.Conv2d,
             conv.in_channels,
             conv.out_channels,
-            conv.kernel_size,  # type: ignore[arg-type]  # stubs want fixed-length tuples
-            conv.stride,  # type: ignore[arg-type]
-            conv.padding,  # type: ignore[arg-type]
+            conv.kernel_size,
+            conv.stride,
+            conv.padding,
             groups=conv.groups,
             device=conv.weight.device,
             dtype=conv.weight.dtype,
         )
         out.weight.data = conv.weight.data * factor[:, None, None, None]
-        out.bias.data = norm.bias.data - norm.running_mean * factor  # type: ignore[union-attr]
+        assert out.bias is not None
+        out.bias.data = norm.bias.data - norm.running_mean * factor
         return out
 
 
