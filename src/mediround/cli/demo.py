@@ -39,7 +39,6 @@ SCRIPT: tuple[Step, ...] = (
     Step("Now find the artery from which the artery of {2} arises.", ("aorta",)),
     Step("Delineate the vein that runs alongside {3}.", ("inferior vena cava",)),
     Step("Show me the liver and the stomach.", ("liver", "stomach")),
-    Step("Outline the larger of {1} and {5}.", ("liver",)),
 )
 
 
