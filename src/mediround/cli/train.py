@@ -33,26 +33,31 @@ _STAGES = {
 def train(
     config: Annotated[Path, typer.Argument(help="A recipe, such as recipes/nano.toml.")],
     data: Annotated[
-        Path | None, typer.Option(help="Folder of the data sets; $MEDIROUND_SHARED/data by default.")
+        Path | None,
+        typer.Option(help="Folder of the data sets; $MEDIROUND_SHARED/data by default."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; runs/NAME of the recipe by default.")
     ] = None,
     stage: Annotated[
-        int | None, typer.Option(min=1, max=2, help="1: all but the judge. 2: the judge. Default: both.")
+        int | None,
+        typer.Option(min=1, max=2, help="1: all but the judge. 2: the judge. Default: both."),
     ] = None,
     part: Annotated[
-        PartName | None, typer.Option(help="One part alone; masks and language may run side by side.")
+        PartName | None,
+        typer.Option(help="One part alone; masks and language may run side by side."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Take up a run where it stopped.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Take up a run where it stopped.")
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Processes for features, threads else.")] = 2,
 ) -> None:
     """Train a model in two stages; checkpoints every two minutes, logs as JSON lines.
 
     Example: mediround train recipes/nano.toml --data /data/sets --out runs/nano
     """
-    from mediround.training.recipe import Recipe  # noqa: PLC0415  # keeps --help fast
-    from mediround.training.run import run  # noqa: PLC0415
+    from mediround.training.recipe import Recipe  # keeps --help fast
+    from mediround.training.run import run
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     recipe = Recipe.read(config)

@@ -8,6 +8,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.utils import logging
 
 from mediround import weights
 from mediround.config import LanguageConfig
@@ -51,6 +52,7 @@ class LanguageModel(nn.Module):
         else:
             folder: Path = weights.path(config.source)
             tokenizer = TextTokenizer.read(folder / "tokenizer.json")
+            logging.disable_progress_bar()  # the load takes a quarter of a second
             inner = LlamaForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
         return cls(inner.eval(), tokenizer, config)
 

@@ -21,17 +21,18 @@ from mediround.training.features import FeatureStore
 from mediround.training.recipe import Recipe
 
 TWIN_KINDS: Mapping[RelationKind, float] = {
-    RelationKind.IDENTITY: 3.0,
-    RelationKind.COUNTERPART: 3.0,
-    RelationKind.SIBLING: 1.0,
-    RelationKind.LARGER_OF: 1.0,
-    RelationKind.SMALLER_OF: 1.0,
-    RelationKind.LEFT_OF: 1.0,
-    RelationKind.RIGHT_OF: 1.0,
-    RelationKind.IN_FRONT_OF: 1.0,
-    RelationKind.BEHIND: 1.0,
-    RelationKind.BETWEEN: 1.0,
+    RelationKind.IDENTITY: 2.0,
+    RelationKind.COUNTERPART: 8.0,
+    RelationKind.SIBLING: 2.0,
+    RelationKind.LARGER_OF: 0.7,
+    RelationKind.SMALLER_OF: 0.7,
+    RelationKind.LEFT_OF: 0.4,
+    RelationKind.RIGHT_OF: 0.4,
+    RelationKind.IN_FRONT_OF: 0.4,
+    RelationKind.BEHIND: 0.4,
+    RelationKind.BETWEEN: 0.4,
 }
+"""How often twins of a kind are tried; many slices show no counterparts to make twins of."""
 
 
 @dataclass(frozen=True)

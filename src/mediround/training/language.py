@@ -160,7 +160,12 @@ class LanguagePart:
     def _losses(
         self, sample: Sample, prompt: Prompt
     ) -> tuple[Tensor, Tensor, Tensor, dict[int, float], Tensor]:
-        """Summed losses of words, codes and kinds; entity number -> nearest code was right; drift."""
+        """Losses of one dialogue.
+
+        Returns:
+            Summed losses of words, codes and kinds; entity number -> its nearest code was right
+            (1 or 0); the references' distance from their names.
+        """
         hidden, alignment = self._read(sample, prompt)
         said_at = torch.tensor([p - 1 for p in prompt.supervised])
         goal = torch.tensor([prompt.ids[p] for p in prompt.supervised])
