@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mediround.config import MaskDecoderConfig
 from mediround.model.mask_decoder import Decoded, Perceptron
 
-STATISTICS = 8
+STATISTICS, TOKEN = 8, 8  # numbers about a mask; of its token, a wide reading only overfits
 
 
 class Judge(nn.Module):
@@ -19,8 +19,8 @@ class Judge(nn.Module):
     def __init__(self, config: MaskDecoderConfig) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(config.width)
-        self.read_token = nn.Linear(config.width, 32)
-        self.layers = Perceptron(32 + STATISTICS + 1, 64, 64, 1)
+        self.read_token = nn.Linear(config.width, TOKEN)
+        self.layers = Perceptron(TOKEN + STATISTICS + 1, 32, 32, 1)
 
     def evidence(self, decoded: Decoded) -> Tensor:
         """What is known of each mask, float32 (B, P, D + 9)."""
@@ -58,7 +58,7 @@ def statistics(logits: Tensor) -> Tensor:
             area.log() / 10,
             edges / area.sqrt() / 10,
             flat.amax((-2, -1)).clamp(-20, 20) / 20,
-            ((chance - 0.5).abs() < 0.3).sum((-2, -1)) / area,
+            (((chance - 0.5).abs() < 0.3).sum((-2, -1)) / area).clamp(max=3),
             (drawn.sum((-2, -1)) == 0).float(),
         ],
         dim=-1,

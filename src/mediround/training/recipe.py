@@ -69,9 +69,9 @@ class LanguageRecipe:
 class JudgeRecipe:
     """Training of the judge (stage 2) on the decoder's own masks."""
 
-    images_per_dataset: int = 100
-    steps: int = 1500
-    rate: float = 1e-3
+    images_per_dataset: int = 160
+    steps: int = 400
+    rate: float = 2e-3
 
 
 @dataclass(frozen=True, kw_only=True)
