@@ -70,7 +70,10 @@ def test_orientation_is_the_volumes_and_not_the_files(model: Model, sample: Labe
         model.open(each, slice=index, plane="axial").ask("Segment the liver.")
         for each in (volume, flipped)
     )
-    assert np.array_equal(one.entities[0].mask, other.entities[0].mask)
+    drawn, expected = other.entities[0].mask, one.entities[0].mask
+    assert drawn is not None
+    assert expected is not None
+    assert np.array_equal(drawn, expected)
 
 
 def _shift(steps: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from mediround.model.checkpoint import load_exactly, read_tensors
 from mediround.model.loading import compose, save_model
 from mediround.training import features
 from mediround.training.conversations import Conversations, orientations
+from mediround.training.curves import draw_curves
 from mediround.training.judge import JudgePart
 from mediround.training.language import LanguagePart
 from mediround.training.masks import MasksPart
@@ -67,4 +68,5 @@ def package(recipe: Recipe, folder: Path) -> Path:
         for name, tensor in language.items():
             own[name].copy_(tensor)
     save_model(model, folder / "model", {"recipe_seed": str(recipe.seed)})
+    draw_curves(folder, folder / "curves.png")
     return folder / "model"
