@@ -135,6 +135,11 @@ def test_dialogues_whose_numbers_do_not_fit_are_refused(
         Dialogue(given=tuple(given_), rounds=tuple(rounds))
 
 
+def test_what_a_person_drew_need_not_be_in_the_text() -> None:
+    each = ask("a", "There is no spleen.", entity(1, status="corrected"))
+    assert Dialogue(rounds=(each, ask("beside [1]", "no"))).rounds[0].targets == ()
+
+
 def test_exactly_the_absent_have_no_mask() -> None:
     with pytest.raises(ValidationError, match="exactly the absent"):
         Entity(id=1, status="ok")

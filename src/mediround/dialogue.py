@@ -117,7 +117,7 @@ class Dialogue(_Frozen):
 
     Raises:
         pydantic.ValidationError: numbers are not 1..n, a query names an entity that is not there
-            yet, or an answer leaves out a mask that it introduces.
+            yet, or an answer leaves out a mask that it introduces and nobody has corrected.
     """
 
     image: str | None = None
@@ -142,11 +142,13 @@ class Dialogue(_Frozen):
             unknown = sorted(set(each.references) - known)
             if unknown:
                 raise ValueError(f"round {index} refers to {unknown}, known there: {sorted(known)}")
-            expected = {entity.id for entity in each.entities if entity.mask is not None}
-            if set(each.targets) != expected:
+            brought = {entity.id: entity for entity in each.entities if entity.mask is not None}
+            unsaid = set(brought) - set(each.targets)
+            # A person may have drawn what the answer called absent.
+            if any(brought[number].status != "corrected" for number in unsaid):
                 raise ValueError(
                     f"round {index} answers with {sorted(set(each.targets))} in its text, "
-                    f"but brings the masks {sorted(expected)}"
+                    f"but brings the masks {sorted(brought)}"
                 )
             known |= {entity.id for entity in each.entities}
         return self

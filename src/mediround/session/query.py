@@ -41,6 +41,8 @@ _RELATED_IT = re.compile(
     r"|what is|what's|which is)\s+it\b(?!\s+(?:is|was|called|named)\b)",
     re.IGNORECASE,
 )
+# "the tumour and the swelling around it": here it is the structure that was named just before.
+_OWN_ANTECEDENT = re.compile(r"\b(?:and|with|without)\s+(?:the|an?)\s+\w+\s+$", re.IGNORECASE)
 
 
 def resolve(query: str, dialogue: Dialogue) -> str:
@@ -66,9 +68,15 @@ def resolve(query: str, dialogue: Dialogue) -> str:
         newest = _newest(dialogue)
         if newest is not None:
             text = _LAST.sub(_constant(f"[{newest.id}]"), text)
-            text = _RELATED_IT.sub(lambda found: f"{found.group(1)} [{newest.id}]", text)
+            text = _RELATED_IT.sub(lambda found: _related(found, newest), text)
     _check(text, dialogue)
     return text
+
+
+def _related(found: re.Match[str], newest: Entity) -> str:
+    if _OWN_ANTECEDENT.search(found.string[: found.start()]):
+        return found.group()
+    return f"{found.group(1)} [{newest.id}]"
 
 
 def _constant(text: str) -> Callable[[re.Match[str]], str]:
