@@ -43,10 +43,18 @@ class ImageFeatures:
 
 @dataclass(frozen=True)
 class Spoken:
-    """A generated answer: its ids without the end of turn, the state at each ``[SEG]`` (N, W)."""
+    """An answer in words.
+
+    Attributes:
+        ids: without the end of turn.
+        states: (N, W), the state at each ``[SEG]``.
+        certainty: float32 (N,), the probability (0..1) of the words that led to each ``[SEG]``,
+            counted from the one before; 1 for words that were given to the model.
+    """
 
     ids: tuple[int, ...]
     states: Tensor
+    certainty: Tensor
 
 
 @dataclass(frozen=True)
@@ -139,24 +147,32 @@ class MediRound(nn.Module):
         hidden = self.language(vectors[None], cache)[0, -1]
         ids: list[int] = []
         states: list[Tensor] = []
+        certainty: list[Tensor] = []
+        odds = hidden.new_zeros((), dtype=torch.float32)
         for _ in range(longest):
-            token = int(self.language.logits(hidden).argmax())
+            best = self.language.logits(hidden).log_softmax(-1).max(-1)
+            token = int(best.indices)
             if token == tokenizer.turn_end:
                 break
             ids.append(token)
+            odds = odds + best.values
             step = self.language.embed(torch.tensor([[token]], device=vectors.device))
             hidden = self.language(step, cache)[0, -1]
             if token == tokenizer.seg:
                 states.append(hidden)
-        empty = vectors.new_zeros((0, vectors.shape[-1]))
-        return Spoken(tuple(ids), torch.stack(states) if states else empty)
+                certainty.append(odds.exp())
+                odds = torch.zeros_like(odds)
+        if not states:
+            return Spoken(tuple(ids), vectors.new_zeros((0, vectors.shape[-1])), odds.new_zeros(0))
+        return Spoken(tuple(ids), torch.stack(states), torch.stack(certainty))
 
     def repeat(self, vectors: Tensor, cache: KeyValueCache, ids: Sequence[int]) -> Spoken:
         """Like :meth:`say`, but the answer is given: its states as if the model had said it."""
         tokens = torch.tensor(list(ids), dtype=torch.long, device=vectors.device)
         everything = torch.cat([vectors, self.language.embed(tokens).to(vectors.dtype)])
         hidden = self.language(everything[None], cache)[0, len(vectors) :]
-        return Spoken(tuple(ids), hidden[tokens == self.language.tokenizer.seg])
+        states = hidden[tokens == self.language.tokenizer.seg]
+        return Spoken(tuple(ids), states, torch.ones(len(states), device=states.device))
 
     def draw(self, image: ImageFeatures, states: Tensor) -> Drawn:
         """Masks and scores for ``[SEG]`` states (N, W), N at least 1."""

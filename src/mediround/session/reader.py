@@ -27,7 +27,7 @@ class Answer:
     Attributes:
         text: with ``[n]`` where it drew, counted from the first new number.
         masks: bool (N, H, W) in source pixels.
-        scores: the judge's (N,), 0..1.
+        scores: (N,), 0..1: the judge's, times the certainty of the words before the mask.
     """
 
     text: str
@@ -86,7 +86,9 @@ class Reader:
             return Answer(text, empty, np.zeros(0, np.float32))
         drawn: Drawn = self.model.draw(self.image, spoken.states)
         outside = float(drawn.logits.min().clamp(max=-1.0))
-        logits, scores = (t.float().numpy(force=True) for t in (drawn.logits, drawn.scores))
+        # A mask may be well drawn and yet of the wrong structure: doubt in the words counts too.
+        judged = drawn.scores * spoken.certainty
+        logits, scores = (t.float().numpy(force=True) for t in (drawn.logits, judged))
         maps = [self.placement.to_source(each, outside) for each in logits]
         return Answer(text, np.stack(maps) > 0, scores)
 
