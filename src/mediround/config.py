@@ -104,6 +104,8 @@ class ModelConfig:
 
     ``unsure_below`` is the judge's score (0..1) under which an answer is marked "unsure".
     ``vision_source`` names the weights entry of encoder and decoder; None means random.
+    ``entities`` are the structures that the model was trained on, where that is known; an answer
+    that names any other is marked "unsure" whatever its score.
     """
 
     name: str
@@ -115,6 +117,7 @@ class ModelConfig:
     normalisation: NormalisationConfig = field(default_factory=NormalisationConfig)
     dtype: str = "bfloat16"
     unsure_below: float = 0.4
+    entities: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:

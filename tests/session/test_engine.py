@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -386,3 +387,15 @@ def test_undo_and_redo_move_in_a_list(model: Model, picture: Pictures) -> None:
 
     chosen = settings(max_examples=12, stateful_step_count=10, deadline=None)
     run_state_machine_as_test(Bound, settings=chosen)
+
+
+def test_what_the_model_never_learned_is_unsure(
+    make_model: Callable[[], Model], picture: Pictures
+) -> None:
+    model = make_model()
+    learned = replace(model.network.config, entities=("liver",), unsure_below=0.0)
+    model.network.config = learned
+    session = held(model, picture)
+    answers = ("The liver is [1].", "The spleen is [2].", "It is [3].", "The frobnicator is [4].")
+    found = [session.ask("Segment this.", text=text).entities[0].status for text in answers]
+    assert found == ["ok", "unsure", "ok", "unsure"]

@@ -5,7 +5,7 @@ the model has read is a cache beside it that finds out by itself how much still 
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediround import anatomy
+from mediround.data.wording import answer_unnamed
 from mediround.dialogue import MARKER, Dialogue, Entity, Round, Status
 from mediround.errors import InputError
 from mediround.imaging import Image
@@ -161,7 +162,7 @@ class Session:
                 mask,
                 name=names.get(first + offset),
                 score=float(score),
-                status="unsure" if score < self.model.network.config.unsure_below else "ok",
+                status=self._status(answer.text, first + offset, names, float(score)),
                 refers_to=refers_to,
             )
             for offset, (mask, score) in enumerate(zip(answer.masks, answer.scores, strict=True))
@@ -174,6 +175,13 @@ class Session:
                 )
             ]
         return Round(query=query, text=answer.text, entities=tuple(entities))
+
+    def _status(self, text: str, number: int, names: Mapping[int, str], score: float) -> Status:
+        """ "ok", or "unsure": a low score, or words about something the model never learned."""
+        config = self.model.network.config
+        nameless = number not in names and text == answer_unnamed(number)
+        learned = not config.entities or nameless or names.get(number) in config.entities
+        return "ok" if learned and score >= config.unsure_below else "unsure"
 
     def _turn(self, each: Round) -> Turn:
         handles = tuple(SessionEntity(self, entity.id) for entity in each.entities)

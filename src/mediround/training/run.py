@@ -1,5 +1,6 @@
 """A training run: parts in order, each resumable, each in its own folder."""
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,6 +13,7 @@ from mediround.model.loading import compose, save_model
 from mediround.training import features
 from mediround.training.conversations import Conversations, orientations
 from mediround.training.curves import draw_curves
+from mediround.training.features import FeatureStore
 from mediround.training.judge import JudgePart
 from mediround.training.language import LanguagePart
 from mediround.training.masks import MasksPart
@@ -58,7 +60,8 @@ def run(recipe: Recipe, data: Path, folder: Path, part: Part, *, threads: int) -
 
 def package(recipe: Recipe, folder: Path) -> Path:
     """Put together what the parts have trained: a model folder that ``mediround.load`` takes."""
-    model = compose(recipe.model)
+    entities = tuple(FeatureStore(folder / "features").entities)
+    model = compose(dataclasses.replace(recipe.model, entities=entities))
     segmenter = read_tensors(folder / "masks" / "segmenter.safetensors")
     load_exactly(model.segmenter, segmenter, "segmenter")
     load_exactly(model.judge, read_tensors(folder / "judge" / "judge.safetensors"), "judge")
