@@ -29,7 +29,10 @@ _WORD_OR_BREAK = re.compile(r"[^\W_]+|[^\w\s\-]|\n")
 
 def words(text: str) -> tuple[str, ...]:
     """``text`` as comparable words; punctuation and line ends become a break ``"|"``."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
+    # Twice: decomposing a letter such as a mathematical A may bring a new capital to light.
+    plain = text
+    for _ in range(2):
+        plain = unicodedata.normalize("NFKD", plain.casefold())
     plain = "".join(mark for mark in plain if not unicodedata.combining(mark))
     plain = re.sub(r"['’]s\b", "", plain)
     for british, american in _SPELLINGS:

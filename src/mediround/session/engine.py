@@ -24,7 +24,7 @@ from mediround.session.reader import Answer, Reader
 from mediround.session.source import Source
 from mediround.session.store import SessionFile
 
-ABSENT = "There is no "
+ABSENT = ("There is no ", "There are no ")
 """How an answer begins that says that a structure is not in the image."""
 
 
