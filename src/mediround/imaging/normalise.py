@@ -72,7 +72,8 @@ def hounsfield(image: Image, gray: NDArray[np.float32]) -> NDArray[np.float32] |
     A picture made from CT over its full range shows air at its edges (nothing but padding is
     darker), few pixels at its maximum, and inside, fat and soft tissue close together compared
     with their distance from air; little lies between air and fat. A picture that was windowed
-    for display before does not pass, and needs no calibration. What is only guessed to be CT is held to narrower limits.
+    for display before does not pass, and needs no calibration. What is only guessed to be CT is
+    held to narrower limits.
     """
     if image.unit == "HU":
         return gray
