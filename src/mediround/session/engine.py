@@ -177,7 +177,7 @@ class Session:
         return Round(query=query, text=answer.text, entities=tuple(entities))
 
     def _status(self, text: str, number: int, names: Mapping[int, str], score: float) -> Status:
-        """ "ok", or "unsure": a low score, or words about something the model never learned."""
+        """Unsure: a low score, or words about something the model never learned."""
         config = self.model.network.config
         nameless = number not in names and text == answer_unnamed(number)
         learned = not config.entities or nameless or names.get(number) in config.entities
