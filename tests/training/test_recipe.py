@@ -10,7 +10,7 @@ from mediround.training.recipe import Recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 SMALL = """
-preset = "tiny"
+preset = "nano"
 [masks]
 steps = 3
 [[datasets]]
@@ -56,11 +56,11 @@ def test_what_is_not_said_has_a_default(tmp_path: Path) -> None:
         ("colour = 1\n" + SMALL, r"recipe.toml has the unknown keys \['colour'\]"),
         (SMALL.replace("steps", "stops"), r"recipe.toml.masks has the unknown keys \['stops'\]"),
         (SMALL + "tilt = 3", r"datasets\[0\].augmentation has the unknown keys \['tilt'\]"),
-        (SMALL.replace('"tiny"', '"huge"'), "preset is 'huge'; expected one of"),
+        (SMALL.replace('"nano"', '"huge"'), "preset is 'huge'; expected one of"),
         (SMALL.replace("steps = 3", "steps = 2.5"), "masks.steps is 2.5; expected int"),
         (SMALL.replace("[1, 1.5]", "[1]"), "scale has 1 values; expected 2"),
         (SMALL.replace("share = 1", ""), "incomplete"),
-        ('preset = "tiny"', "incomplete"),
+        ('preset = "nano"', "incomplete"),
         ("preset =", "cannot be read"),
     ],
 )
@@ -72,3 +72,8 @@ def test_what_cannot_be_meant_is_an_error(tmp_path: Path, text: str, said: str) 
 def test_a_missing_recipe_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         Recipe.read(tmp_path / "nowhere.toml")
+
+
+def test_a_preset_without_a_pretrained_encoder_cannot_be_trained() -> None:
+    with pytest.raises(ConfigError, match="no pretrained encoder"):
+        Recipe(preset="tiny", datasets=())

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from mediround import weights
 from mediround.config import ModelConfig
 from mediround.data.sources import LabelledSlice, NnunetFolder, Split
+from mediround.errors import ConfigError
 from mediround.imaging.normalise import normalise
 from mediround.model.checkpoint import load_lite_medsam
 from mediround.model.mask_decoder import MaskDecoder
@@ -109,12 +110,18 @@ def build(recipe: Recipe, data: Path, folder: Path, workers: int) -> FeatureStor
         "shape": shape,
     }
     text = json.dumps(described)
-    if not (folder / "views.json").exists() or (folder / "views.json").read_text() != text:
+    if not (folder / "views.json").exists():
         np.memmap(folder / "features.bin", np.int16, "w+", shape=shape)
         labels = np.zeros((len(plan), canvas, canvas), np.uint8)
         np.save(folder / "labels.npy", labels)
         np.save(folder / "done.npy", np.zeros(len(plan), dtype=bool))
         (folder / "views.json").write_text(text)
+    elif (folder / "views.json").read_text() != text:
+        raise ConfigError(
+            f"{folder} holds the features of other views",
+            expected="those of this recipe and data",
+            remedy="choose another folder for the run, or remove this one",
+        )
     done: NDArray[np.bool_] = np.load(folder / "done.npy", mmap_mode="r+")
     jobs = [(d, case) for d, case in _cases(recipe, data) if _missing(plan, done, d, case)]
     if jobs:

@@ -89,6 +89,11 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise ConfigError(f"preset is {self.preset!r}", expected=f"one of {sorted(PRESETS)}")
+        if self.model.vision_source is None:
+            raise ConfigError(
+                f"preset {self.preset!r} has no pretrained encoder",
+                expected="one to train on: features are those of a frozen trunk",
+            )
 
     @property
     def model(self) -> ModelConfig:

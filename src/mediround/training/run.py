@@ -38,6 +38,9 @@ def run(recipe: Recipe, data: Path, folder: Path, part: Part, *, threads: int) -
         part: which part of it.
         threads: processes for the features, threads for everything else.
     """
+    if part == "package":
+        package(recipe, folder)
+        return
     store = features.build(recipe, data, folder / "features", threads)
     if part == "features":
         return
@@ -54,8 +57,6 @@ def run(recipe: Recipe, data: Path, folder: Path, part: Part, *, threads: int) -
         LanguagePart(recipe, store, talks, codes, folder / "language").train()
     elif part == "judge":
         JudgePart(recipe, store, folder / "masks", folder / "judge").train()
-    else:
-        package(recipe, folder)
 
 
 def package(recipe: Recipe, folder: Path) -> Path:
