@@ -8,6 +8,7 @@ MediRoundError
 │   ├── ModelNotFoundError     no preset, no folder of that name
 │   ├── ConfigError            a configuration that contradicts itself
 │   ├── DatasetError           a data set whose files do not fit together
+│   │   └── CaseError          one case of it; the others can still be used
 │   ├── SessionFileError       a saved session that cannot be resumed
 │   └── OutputError            a folder that cannot be written, a full disk
 ├── WeightsError               weights missing, corrupted or not convertible (exit code 1)
@@ -66,6 +67,23 @@ class ConfigError(InputError):
 
 class DatasetError(InputError):
     """The files of a data set do not fit together."""
+
+
+class CaseError(DatasetError):
+    """One case of a data set cannot be used; the others can.
+
+    Args:
+        found: see :class:`MediRoundError`.
+        expected: see :class:`MediRoundError`.
+        remedy: see :class:`MediRoundError`.
+        case: name of the case in its data set.
+    """
+
+    def __init__(
+        self, found: str, *, expected: str = "", remedy: str = "", case: str = ""
+    ) -> None:
+        super().__init__(found, expected=expected, remedy=remedy)
+        self.case = case
 
 
 class SessionFileError(InputError):
