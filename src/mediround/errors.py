@@ -10,6 +10,7 @@ MediRoundError
 │   ├── DatasetError           a data set whose files do not fit together
 │   │   └── CaseError          one case of it; the others can still be used
 │   ├── SessionFileError       a saved session that cannot be resumed
+│   ├── CheckpointFileError    a checkpoint of no known layout, or one that would run code
 │   └── OutputError            a folder that cannot be written, a full disk
 ├── WeightsError               weights missing, corrupted or not convertible (exit code 1)
 └── DependencyError            an optional package is not installed (exit code 1)
@@ -88,6 +89,10 @@ class CaseError(DatasetError):
 
 class SessionFileError(InputError):
     """A saved session cannot be resumed."""
+
+
+class CheckpointFileError(InputError):
+    """Somebody's checkpoint is of no known layout, or would run code when it is loaded."""
 
 
 class OutputError(InputError):
