@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from itertools import product
 
@@ -171,3 +173,63 @@ def test_answers() -> None:
 def test_references_fill_their_gaps() -> None:
     filled = wording.fill("whichever is larger, {a} or {b}", ["[2]", "mask [1]"])
     assert filled == "Whichever is larger, [2] or mask [1]"
+
+
+# Stems of the main verbs of the held-out frames; "look" is too common to be kept out.
+HELDOUT_VERBS = re.compile(r"\b(?:trac|need|colour|belong|spot|know)", re.IGNORECASE)
+HELDOUT_DIGEST = "26d7d52c25da284c"
+
+
+def test_no_verb_of_a_heldout_frame_occurs_in_training_frames() -> None:
+    heldout = [*wording.frames("heldout"), *wording.frames("heldout", pair=True)]
+    assert all(HELDOUT_VERBS.search(frame) for frame in heldout[:6])
+    for frame in (*wording.frames("train"), *wording.frames("train", pair=True)):
+        assert not HELDOUT_VERBS.search(frame), frame
+        assert not frame.lower().startswith(("which", "would you", "any ", "two masks")), frame
+
+
+def test_heldout_words_never_change() -> None:
+    """Results on held-out wordings compare versions only while the wordings stay the same."""
+    kept = {
+        "frames": wording.frames("heldout"),
+        "pairs": wording.frames("heldout", pair=True),
+        "unnamed": wording.requests_without_name("heldout"),
+        "questions": wording.questions("heldout"),
+        "phrases": [
+            wording.phrases(RelationKind(kind), "heldout", fact)
+            for kind, fact in KINDS
+            if kind in set(RelationKind)
+        ],
+        "descriptions": [wording.descriptions(name, "heldout", ATLAS) for name in ENTITIES],
+    }
+    digest = hashlib.sha256(json.dumps(kept).encode()).hexdigest()
+    assert digest[:16] == HELDOUT_DIGEST
+
+
+@pytest.mark.parametrize("register", wording.REGISTERS)
+def test_each_register_has_frames_of_its_own(register: wording.Register) -> None:
+    assert len(wording.frames("train", register)) >= 16
+    assert len(wording.frames("train", register, pair=True)) >= 10
+    others = {
+        frame
+        for each in wording.REGISTERS
+        if each != register
+        for frame in wording.frames("train", each)
+    }
+    assert len(set(wording.frames("train", register)) - others) >= 16
+
+
+def test_training_has_many_words_for_every_purpose() -> None:
+    assert len(wording.requests_without_name("train")) >= 30
+    assert len(wording.questions("train")) >= 25
+    for kind, fact in KINDS:
+        if kind in set(RelationKind):
+            many = kind in ("identity", "counterpart", "sibling")
+            found = wording.phrases(RelationKind(kind), "train", fact)
+            assert len(set(found)) == len(found) >= (25 if many else 20), (kind, fact)
+
+
+@pytest.mark.parametrize("entity", ENTITIES[:20])
+def test_learned_structures_have_a_dozen_descriptions(entity: str) -> None:
+    train = wording.descriptions(entity, "train", ATLAS)
+    assert len(set(train)) == len(train) >= 12

@@ -21,6 +21,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from mediround.anatomy import Atlas
+from mediround.data.grammar import expand_all
 from mediround.data.relations import Link, RelationKind
 
 Split = Literal["train", "heldout"]
@@ -33,7 +34,17 @@ PAIR: Final = "pair"
 UNNAMED: Final = "unnamed"
 
 _REFERENCE_FORMS: Final[Mapping[Split, tuple[str, ...]]] = {
-    "train": ("[{n}]", "[{n}]", "[{n}]", "mask [{n}]", "region [{n}]"),
+    "train": (
+        *("[{n}]",) * 8,
+        "mask [{n}]",
+        "region [{n}]",
+        "the mask [{n}]",
+        "segment [{n}]",
+        "the area [{n}]",
+        "structure [{n}]",
+        "result [{n}]",
+        "object [{n}]",
+    ),
     "heldout": ("[{n}]", "[{n}]", "outline [{n}]", "number [{n}]"),
 }
 _CANONICAL_SHARE: Final = 0.6
@@ -53,7 +64,7 @@ def frames(
     """Sentences with a gap ``{x}`` for a noun phrase, or ``{x}`` and ``{y}`` with ``pair``."""
     table = _table("wordings.toml")["pair_frames" if pair else "frames"][split]
     registers = REGISTERS if register is None else (register,)
-    return tuple(frame for each in registers for frame in table[each])
+    return expand_all(frame for each in registers for frame in table[each])
 
 
 def phrases(kind: RelationKind, split: Split, fact: str | None = None) -> tuple[str, ...]:
@@ -69,17 +80,17 @@ def phrases(kind: RelationKind, split: Split, fact: str | None = None) -> tuple[
     """
     table = _table("wordings.toml")
     entry = table["fact"].get(fact, {}) if kind is RelationKind.FACT else table[kind.value]
-    return tuple(entry.get(split, ()))
+    return expand_all(entry.get(split, ()))
 
 
 def questions(split: Split) -> tuple[str, ...]:
     """Whole sentences that ask what the reference ``{a}`` is, and so for its name."""
-    return tuple(_table("wordings.toml")["identity_questions"][split])
+    return expand_all(_table("wordings.toml")["identity_questions"][split])
 
 
 def requests_without_name(split: Split) -> tuple[str, ...]:
     """Sentences to append when the answer shall not name the structure."""
-    return tuple(_table("wordings.toml")["unnamed"][split])
+    return expand_all(_table("wordings.toml")["unnamed"][split])
 
 
 def wordings(kind: str, split: Split, *, fact: str | None = None) -> tuple[str, ...]:
