@@ -82,11 +82,16 @@ class Entity(_Frozen):
 
 
 class Relation(_Frozen):
-    """Why a round's answer follows from its references: evidence kept for analysis."""
+    """Why a round's answer follows from its references: evidence kept for analysis.
+
+    ``references`` may hold more than the query names: "the other one" points without a number.
+    ``difficulty`` is 0..1, None where nobody rated it.
+    """
 
     kind: str
     references: tuple[int, ...] = ()
     evidence: dict[str, float] = Field(default_factory=dict)
+    difficulty: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class Round(_Frozen):

@@ -13,10 +13,12 @@ import numpy as np
 
 from mediround import anatomy
 from mediround.data import wording
-from mediround.data.draft import DialogueSettings, Draft
+from mediround.data.difficulty import difficulty
+from mediround.data.draft import Draft, measured_entity
 from mediround.data.relations import Link, RelationKind, Scene
+from mediround.data.settings import DialogueSettings
 from mediround.data.wording import Speaker
-from mediround.dialogue import Dialogue, Entity, Relation, Round
+from mediround.dialogue import Dialogue, Relation, Round
 from mediround.errors import DatasetError
 from mediround.geometry import BoolMask
 
@@ -122,18 +124,17 @@ def _twin(
 ) -> Dialogue:
     order = [link.references[place] for place in rng.permutation(len(link.references))]
     given = tuple(
-        Entity.from_mask(n, scene.shapes[name].mask, name=name, status="given")
-        for n, name in enumerate(order, start=1)
+        measured_entity(scene, name, n, status="given") for n, name in enumerate(order, start=1)
     )
     number = len(given) + 1
     numbers = tuple(range(1, number))
-    target = Entity.from_mask(
-        number, scene.shapes[link.target].mask, name=link.target, refers_to=numbers
-    )
+    target = measured_entity(scene, link.target, number, refers_to=numbers)
+    count = len(numbers)
     relation = Relation(
         kind=link.kind.value,
         references=numbers,
         evidence={**link.evidence, "needs_reference": 1.0},
+        difficulty=difficulty(link.kind, references=count, rounds_back=0, anonymous=count),
     )
     answer = wording.answer_unnamed(number)
     each = Round(query=query, text=answer, entities=(target,), relation=relation)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from mediround.anatomy import Atlas
 from mediround.data import wording
-from mediround.data.relations import RESEGMENTING, Link, RelationKind, Scene
-from mediround.data.wording import Speaker, Split
+from mediround.data.difficulty import difficulty
+from mediround.data.link import RESEGMENTING, Link, RelationKind
+from mediround.data.relations import Scene
+from mediround.data.repertoire import Repertoire, absent_names
+from mediround.data.settings import DialogueSettings
+from mediround.data.wording import Speaker
 from mediround.dialogue import Entity, Relation, Round
-from mediround.errors import ConfigError
+
+__all__ = ["KIND_WEIGHTS", "DialogueSettings", "Draft", "absent_names", "needs_reference"]
 
 KIND_WEIGHTS: Mapping[RelationKind, float] = {
     RelationKind.IDENTITY: 3.0,
@@ -33,55 +39,7 @@ KIND_WEIGHTS: Mapping[RelationKind, float] = {
 }
 """How often a kind is drawn when it is available, relative to the others."""
 
-FAR_REGIONS: Mapping[str, frozenset[str]] = {
-    "abdomen": frozenset({"brain"}),
-    "thorax": frozenset({"brain", "pelvis"}),
-    "trunk": frozenset({"brain"}),
-    "heart": frozenset({"brain", "pelvis"}),
-    "pelvis": frozenset({"brain", "heart"}),
-    "limb": frozenset({"brain", "heart", "abdomen"}),
-    "brain": frozenset({"abdomen", "thorax", "heart", "pelvis"}),
-}
-"""Regions of the body that an image of a region cannot show, neighbours left out on purpose."""
-
 UNNEEDED_WEIGHT = 0.15  # of a link whose words alone give the answer away in this image
-
-
-@dataclass(frozen=True, kw_only=True)
-class DialogueSettings:
-    """The mixture of a set of dialogues; shares are probabilities, 0..1.
-
-    Attributes:
-        max_rounds: rounds are drawn uniformly from 1 to this.
-        wording_split: which words may be used.
-        given_share: dialogues that begin with 1 to 3 masks without text.
-        reference_share: rounds that use a reference, where one can be used.
-        describe_share: of single new targets, those described instead of named.
-        two_target_share: rounds without reference that ask for two structures.
-        absent_share: rounds without reference that ask for what is not there.
-        unnamed_share: rounds with reference whose answer shall not name the structure.
-        min_pixels: structures smaller than this are neither asked for nor referred to.
-    """
-
-    max_rounds: int = 5
-    wording_split: Split = "train"
-    given_share: float = 0.35
-    reference_share: float = 0.85
-    describe_share: float = 0.4
-    two_target_share: float = 0.3
-    absent_share: float = 0.08
-    unnamed_share: float = 0.5
-    min_pixels: int = 20
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if name.endswith("_share") and not 0 <= value <= 1:
-                raise ConfigError(f"{name} is {value}", expected="a share from 0 to 1")
-        if self.max_rounds < 1 or self.min_pixels < 1:
-            raise ConfigError(
-                f"max_rounds is {self.max_rounds} and min_pixels is {self.min_pixels}",
-                expected="at least 1 for both",
-            )
 
 
 def needs_reference(link: Link, links: Sequence[Link]) -> bool:
@@ -89,34 +47,17 @@ def needs_reference(link: Link, links: Sequence[Link]) -> bool:
     return any(other.target != link.target and other.question == link.question for other in links)
 
 
-def absent_names(
-    present: Collection[str], region_names: Collection[str], atlas: Atlas
-) -> tuple[str, ...]:
-    """Structures that this image cannot show, because they belong to a distant region.
-
-    Tumours are never among them: nobody can know from the labels that there is none.
-    Empty when the region of a structure that is present is unknown: no guess about what a picture
-    of an unknown part of the body lacks.
-    """
-    regions = set()
-    for name in present:
-        known = atlas.find(name)
-        if known is None:
-            return ()
-        regions.add(known.body_region)
-    far = frozenset.intersection(*(FAR_REGIONS.get(region, frozenset()) for region in regions))
-    return tuple(
-        entity.name
-        for entity in atlas
-        if entity.body_region in far
-        and entity.system != "lesion"
-        and entity.name not in region_names
-    )
-
-
 @dataclass
 class Draft:
-    """A dialogue while it is written."""
+    """A dialogue while it is written.
+
+    Attributes:
+        numbers: name -> the numbers of its masks so far.
+        born: number -> how many rounds there were before it.
+        known: number -> its name, where the text has said it.
+        told: names that the text has said.
+        used: questions that were asked, with the names of their references.
+    """
 
     scene: Scene
     rng: np.random.Generator
@@ -128,16 +69,12 @@ class Draft:
     def __post_init__(self) -> None:
         self.atlas: Atlas = self.scene.atlas
         self.speaker = Speaker(self.settings.wording_split, self.rng, self.atlas)
-        self.usable = [
-            name for name, s in self.scene.shapes.items() if s.area >= self.settings.min_pixels
-        ]
-        usable = set(self.usable)
-        self.links = [
-            link
-            for link in self.scene.links
-            if usable.issuperset((*link.references, link.target)) and self._has_words(link)
-        ]
+        self.repertoire = Repertoire.of(self.scene, self.settings)
+        self.usable = self.repertoire.usable
+        self.links = self.repertoire.links
         self.numbers: dict[str, list[int]] = {}
+        self.born: dict[int, int] = {}
+        self.known: dict[int, str] = {}
         self.told: set[str] = set()
         self.used: set[tuple[RelationKind, tuple[str, ...]]] = set()
 
@@ -154,15 +91,16 @@ class Draft:
             return True
         return self._ask_new() or self._refer(must=not self.rounds)
 
-    def _has_words(self, link: Link) -> bool:
-        split = self.settings.wording_split
-        return bool(wording.phrases(link.kind, split, link.fact))
-
-    def _entity(self, name: str, refers_to: tuple[int, ...], **fields: str) -> Entity:
+    def _entity(self, name: str, refers_to: tuple[int, ...], **fields: Any) -> Entity:
         number = 1 + sum(len(known) for known in self.numbers.values())
         self.numbers.setdefault(name, []).append(number)
-        mask = self.scene.shapes[name].mask
-        return Entity.from_mask(number, mask, name=name, refers_to=refers_to, **fields)
+        self.born[number] = len(self.rounds)
+        return measured_entity(self.scene, name, number, refers_to=refers_to, **fields)
+
+    def _tell(self, name: str, number: int) -> None:
+        """Note that the text has said what ``number`` is."""
+        self.told.add(name)
+        self.known[number] = name
 
     def _refer(self, *, must: bool = False) -> bool:
         """Add a round with a reference, if one can be asked here.
@@ -170,13 +108,14 @@ class Draft:
         Where no question needs its reference, one is seldom asked, unless it ``must``.
         """
         open_links = [link for link in self.links if self._is_open(link)]
-        needed = [link for link in open_links if needs_reference(link, self.links)]
+        needed = [link for link in open_links if self.repertoire.needs_reference(link)]
         if not open_links:
             return False
         if not (needed or must) and self.rng.random() >= UNNEEDED_WEIGHT:
             return False
         kinds = sorted({link.kind for link in open_links})
         strong = {link.kind for link in needed}
+        needs = self.repertoire.needs_reference
         weights = np.array(
             [KIND_WEIGHTS[kind] * (1.0 if kind in strong else UNNEEDED_WEIGHT) for kind in kinds]
         )
@@ -191,11 +130,11 @@ class Draft:
         query = wording.fill(template, self.speaker.references(numbers))
         entity = self._entity(link.target, tuple(numbers))
         if named:
-            self.told.add(link.target)
+            self._tell(link.target, entity.id)
             text = wording.answer([(link.target, entity.id)])
         else:
             text = wording.answer_unnamed(entity.id)
-        evidence = {**link.evidence, "needs_reference": float(link in needed)}
+        evidence = {**link.evidence, "needs_reference": float(needs(link))}
         self._record(query, text, (entity,), link.fact or link.kind.value, tuple(numbers), evidence)
         return True
 
@@ -222,7 +161,8 @@ class Draft:
             asked = order[:1]
             query, kind = self._ask_one(asked[0])
         entities = tuple(self._entity(name, ()) for name in asked)
-        self.told.update(asked)
+        for name, entity in zip(asked, entities, strict=True):
+            self._tell(name, entity.id)
         text = wording.answer([(name, e.id) for name, e in zip(asked, entities, strict=True)])
         self._record(query, text, entities, kind, (), {"needs_reference": 0.0})
         return True
@@ -235,7 +175,7 @@ class Draft:
         return self.speaker.ask_name(name), wording.NAME
 
     def _ask_absent(self) -> bool:
-        candidates = absent_names(self.scene.shapes, self.region_names, self.atlas)
+        candidates = self.repertoire.far_absent(self.region_names)
         if not candidates:
             return False
         name = self.speaker.choose(candidates)
@@ -252,5 +192,25 @@ class Draft:
         references: tuple[int, ...],
         evidence: Mapping[str, float],
     ) -> None:
-        relation = Relation(kind=kind, references=references, evidence=dict(evidence))
+        relation = Relation(
+            kind=kind,
+            references=references,
+            evidence=dict(evidence),
+            difficulty=self._difficulty(kind, references),
+        )
         self.rounds.append(Round(query=query, text=text, entities=entities, relation=relation))
+
+    def _difficulty(self, kind: str, references: tuple[int, ...]) -> float:
+        now = len(self.rounds)
+        return difficulty(
+            kind,
+            references=len(references),
+            rounds_back=max((now - self.born[number] for number in references), default=0),
+            anonymous=sum(number not in self.known for number in references),
+        )
+
+
+def measured_entity(scene: Scene, name: str, number: int, **fields: Any) -> Entity:
+    """The entity ``number`` with the mask of ``name``, as :meth:`Entity.from_mask` makes it."""
+    shape = scene.shapes[name]
+    return Entity(id=number, name=name, mask=shape.rle, box=shape.box.corners, **fields)

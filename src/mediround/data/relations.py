@@ -5,20 +5,19 @@ is emitted only when the masks leave no second candidate, by a clear margin: a r
 with the masks must agree with the answer. "Nearest" therefore means nearest among the labelled
 structures; what a data set does not label cannot be known here.
 
-Left and right are the patient's. They are read from the picture (row 0 anterior, column 0 the
-patient's right, the radiological display of an axial slice) and only when the caller says that
-the picture is oriented so.
+Left, right, front and back are the patient's. They are read from the picture, and only when the
+caller says how the patient lies in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations
+from typing import Any
 
 from mediround.anatomy import Atlas
+from mediround.data.link import FACT_KINDS, RESEGMENTING, Link, RelationKind
 from mediround.data.shape import (
     Shape,
     along_segment,
@@ -33,29 +32,7 @@ from mediround.data.shape import (
 )
 from mediround.geometry import BoolMask
 
-
-class RelationKind(StrEnum):
-    """How a target follows from its references."""
-
-    IDENTITY = "identity"
-    COUNTERPART = "counterpart"
-    SIBLING = "sibling"
-    LARGER_OF = "larger_of"
-    SMALLER_OF = "smaller_of"
-    LEFT_OF = "left_of"
-    RIGHT_OF = "right_of"
-    IN_FRONT_OF = "in_front_of"
-    BEHIND = "behind"
-    BETWEEN = "between"
-    NEAREST_TO = "nearest_to"
-    TOUCHING = "touching"
-    SURROUNDS = "surrounds"
-    INSIDE = "inside"
-    FACT = "fact"
-
-
-RESEGMENTING = frozenset({RelationKind.IDENTITY, RelationKind.LARGER_OF, RelationKind.SMALLER_OF})
-"""Kinds whose target is one of their references: a structure that already has a number."""
+__all__ = ["DIRECTIONS", "FACT_KINDS", "RESEGMENTING", "Link", "RelationKind", "Scene"]
 
 DIRECTIONS: Mapping[RelationKind, tuple[int, int]] = {
     RelationKind.LEFT_OF: (1, 0),
@@ -65,56 +42,21 @@ DIRECTIONS: Mapping[RelationKind, tuple[int, int]] = {
 }
 """Steps (x, y) in a radiological picture; the patient's left is the right of the picture."""
 
-FACT_KINDS = frozenset(
-    {
-        "stores_product_of",
-        "produces_content_of",
-        "drains",
-        "drained_by",
-        "supplies",
-        "supplied_by",
-        "flows_into",
-        "receives_from",
-        "drainage_ends_in",
-        "supply_arises_from",
-        "companion",
-        "articulates_with",
-    }
-)
-"""Facts of the atlas that hold whatever the image shows; positions are measured instead."""
+RADIOLOGICAL = "LP"
+OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "S": "I", "I": "S"}
+TOWARDS: Mapping[str, RelationKind] = {
+    "L": RelationKind.LEFT_OF,
+    "R": RelationKind.RIGHT_OF,
+    "A": RelationKind.IN_FRONT_OF,
+    "P": RelationKind.BEHIND,
+}
+"""Directions of the patient, as letters; S and I are in :mod:`mediround.data.relations_wide`."""
 
 SIZE_RATIO = 1.3  # areas closer than this look alike
 CONE, LOOSE_CONE = 0.75, 1.6  # sideways distance allowed per unit ahead: 37 and 58 degrees
 BEYOND = 0.8  # share of the target's pixels that lies past the reference's centre
 ENCLOSED = 0.9  # share of a structure that must lie in the filled outline of another
 TOUCH = 1.0  # pixels between two outlines that annotators leave between touching structures
-
-
-@dataclass(frozen=True)
-class Link:
-    """``target`` is the only structure that stands in ``kind`` to ``references``.
-
-    Attributes:
-        kind: the relation.
-        references: names of the referenced structures: none twice, two for sizes and "between"
-            (their order carries no meaning), else one.
-        target: name of the structure that answers.
-        evidence: the numbers that decided, in pixels and square pixels.
-        fact: for ``FACT``, the kind of the anatomical fact.
-        terms: for ``FACT``, what its words say besides: the target's noun, what flows.
-    """
-
-    kind: RelationKind
-    references: tuple[str, ...]
-    target: str
-    evidence: Mapping[str, float] = field(default_factory=dict)
-    fact: str | None = None
-    terms: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def question(self) -> tuple[RelationKind, str | None, tuple[tuple[str, str], ...]]:
-        """All that the words can tell: links that share it differ in their references alone."""
-        return self.kind, self.fact, self.terms
 
 
 class Scene:
@@ -124,16 +66,33 @@ class Scene:
         masks: name -> bool mask (H, W), all of one shape; empty ones are left out.
         atlas: what is known of the structures; names that it does not know have no facts.
         oriented: the picture is an axial slice in radiological display.
+        axes: where columns and rows lead in the patient, two letters of L R A P S I ("LP" is the
+            radiological axial slice, "LI" a coronal one); overrides ``oriented``.
+
+    Attributes:
+        kept: whatever callers derive from the scene and want to derive once.
+
+    Raises:
+        ValueError: masks of several shapes, or axes that are no two directions of a patient.
     """
 
-    def __init__(self, masks: Mapping[str, BoolMask], atlas: Atlas, *, oriented: bool) -> None:
+    def __init__(
+        self,
+        masks: Mapping[str, BoolMask],
+        atlas: Atlas,
+        *,
+        oriented: bool,
+        axes: str | None = None,
+    ) -> None:
         sizes = {mask.shape for mask in masks.values()}
         if len(sizes) > 1:
             raise ValueError(f"masks of one image have the shapes {sorted(sizes)}; expected one")
         measured = (Shape.of(name, mask) for name, mask in masks.items())
         self.shapes: dict[str, Shape] = {s.name: s for s in measured if s is not None}
         self.atlas = atlas
-        self.oriented = oriented
+        self.axes = axes or (RADIOLOGICAL if oriented else None)
+        self.steps = _steps(self.axes)
+        self.kept: dict[Hashable, Any] = {}
         self.margin = max(2.0, 0.01 * max((side for size in sizes for side in size), default=0))
         self._gaps = {
             frozenset((a.name, b.name)): gap(a, b) for a, b in combinations(self.shapes.values(), 2)
@@ -156,8 +115,7 @@ class Scene:
         for reference in self.shapes.values():
             found.extend(self._neighbours(reference))
             found.extend(self._enclosures(reference))
-            if self.oriented:
-                found.extend(self._directions(reference))
+            found.extend(self._directions(reference))
         order = {kind: place for place, kind in enumerate(RelationKind)}
         return tuple(sorted(found, key=lambda link: order[link.kind]))
 
@@ -215,22 +173,26 @@ class Scene:
                 yield Link(RelationKind.BETWEEN, (a.name, b.name), near[0].name, evidence)
 
     def _directions(self, reference: Shape) -> Iterable[Link]:
+        for letter, kind in TOWARDS.items():
+            step = self.steps.get(letter)
+            ahead = None if step is None else self.next_towards(reference, step)
+            if ahead is not None:
+                yield Link(kind, (reference.name,), ahead[0], ahead[1])
+
+    def next_towards(
+        self, reference: Shape, step: tuple[int, int]
+    ) -> tuple[str, dict[str, float]] | None:
+        """The one structure next to ``reference`` along ``step`` (x, y), with the evidence."""
         if not reference.compact:
-            return
-        for kind, step in DIRECTIONS.items():
-            ahead = [
-                s for s in self._others(reference.name) if is_ahead(s, reference, step, LOOSE_CONE)
-            ]
-            target = self._clear_nearest(reference, ahead)
-            if (
-                target is not None
-                and target.compact
-                and is_ahead(target, reference, step, CONE)
-                and share_beyond(target, reference, step) >= BEYOND
-            ):
-                forward = project(target.centre, reference.centre, step)[0]
-                evidence = {"forward": forward, "gap": self.gap(reference.name, target.name)}
-                yield Link(kind, (reference.name,), target.name, evidence)
+            return None
+        ahead = [
+            s for s in self._others(reference.name) if is_ahead(s, reference, step, LOOSE_CONE)
+        ]
+        target = self._clear_nearest(reference, ahead)
+        if target is None or not lies_clearly(target, reference, step):
+            return None
+        forward = project(target.centre, reference.centre, step)[0]
+        return target.name, {"forward": forward, "gap": self.gap(reference.name, target.name)}
 
     def _clear_nearest(self, reference: Shape, among: Sequence[Shape]) -> Shape | None:
         """The shape that is nearest both by outline, with a margin, and by centre."""
@@ -270,6 +232,25 @@ class Scene:
             if len(partly) == 1 and shares[partly[0]] >= ENCLOSED:
                 evidence = {"share": shares[partly[0]]}
                 yield Link(kind, (reference.name,), partly[0], evidence)
+
+
+def lies_clearly(target: Shape, reference: Shape, step: tuple[int, int]) -> bool:
+    """Whether everybody would say that ``target`` lies along ``step`` from ``reference``."""
+    return (
+        target.compact
+        and is_ahead(target, reference, step, CONE)
+        and share_beyond(target, reference, step) >= BEYOND
+    )
+
+
+def _steps(axes: str | None) -> Mapping[str, tuple[int, int]]:
+    """Direction of the patient -> step (x, y) in the picture."""
+    if axes is None:
+        return {}
+    if len(axes) != 2 or not set(axes) <= set(OPPOSITE) or axes[1] in (axes[0], OPPOSITE[axes[0]]):
+        raise ValueError(f"axes are {axes!r}; expected two of L R A P S I that cross, such as 'LP'")
+    column, row = axes
+    return {column: (1, 0), OPPOSITE[column]: (-1, 0), OPPOSITE[row]: (0, -1), row: (0, 1)}
 
 
 def _two_sided(name: str, other: str) -> bool:

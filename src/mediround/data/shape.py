@@ -6,6 +6,7 @@ All lengths are in pixels; points and directions are (x, y).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import hypot
 
 import numpy as np
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, binary_fill_holes, label
 from scipy.spatial import cKDTree
 
+from mediround.dialogue import Rle
 from mediround.geometry import BoolMask, Box, mask_to_box
 
 COMPACT = 0.8  # share of the largest piece from which a centre stands for the whole
+SPECK, PIECE = 0.02, 0.08  # shares of the area below which a piece is noise, above which it counts
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,20 @@ class Shape:
             holes=holes if holes.any() else None,
             compact=largest >= COMPACT * rows.size,
         )
+
+    @cached_property
+    def rle(self) -> Rle:
+        """The mask as dialogues keep it; encoded once, however many dialogues mention it."""
+        return Rle.encode(self.mask)
+
+    @cached_property
+    def pieces(self) -> int | None:
+        """Separate pieces that anybody would count; None when that is a matter of opinion."""
+        numbered, _ = label(self.mask[self.box.slices()], np.ones((3, 3)))
+        shares = np.bincount(numbered.ravel())[1:] / self.area
+        if ((shares > SPECK) & (shares < PIECE)).any():
+            return None
+        return int((shares >= PIECE).sum())
 
 
 def distance(one: tuple[float, float], other: tuple[float, float]) -> float:

@@ -1,0 +1,112 @@
+"""What can be asked about one scene in the words of one split, derived once for all dialogues."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cached_property
+
+from mediround.anatomy import Atlas
+from mediround.data import wording
+from mediround.data.relations import Link, Scene
+from mediround.data.relations_wide import WideLink, wide_links
+from mediround.data.settings import DialogueSettings
+
+AnyLink = Link | WideLink
+
+FAR_REGIONS: Mapping[str, frozenset[str]] = {
+    "abdomen": frozenset({"brain"}),
+    "thorax": frozenset({"brain", "pelvis"}),
+    "trunk": frozenset({"brain"}),
+    "heart": frozenset({"brain", "pelvis"}),
+    "pelvis": frozenset({"brain", "heart"}),
+    "limb": frozenset({"brain", "heart", "abdomen"}),
+    "brain": frozenset({"abdomen", "thorax", "heart", "pelvis"}),
+}
+"""Regions of the body that an image of a region cannot show, neighbours left out on purpose."""
+
+
+def absent_names(
+    present: Collection[str], region_names: Collection[str], atlas: Atlas
+) -> tuple[str, ...]:
+    """Structures that this image cannot show, because they belong to a distant region.
+
+    Tumours are never among them: nobody can know from the labels that there is none.
+    Empty when the region of a structure that is present is unknown: no guess about what a picture
+    of an unknown part of the body lacks.
+    """
+    regions = set()
+    for name in present:
+        known = atlas.find(name)
+        if known is None:
+            return ()
+        regions.add(known.body_region)
+    far = frozenset.intersection(*(FAR_REGIONS.get(region, frozenset()) for region in regions))
+    return tuple(
+        entity.name
+        for entity in atlas
+        if entity.body_region in far
+        and entity.system != "lesion"
+        and entity.name not in region_names
+    )
+
+
+class Repertoire:
+    """The questions that a scene allows.
+
+    Args:
+        scene: the measured structures.
+        split: which words may be used; links without words are left out.
+        min_pixels: structures smaller than this are neither asked for nor referred to.
+    """
+
+    def __init__(self, scene: Scene, split: wording.Split, min_pixels: int) -> None:
+        self.scene, self.split = scene, split
+        self.usable = tuple(n for n, s in scene.shapes.items() if s.area >= min_pixels)
+        self._usable = frozenset(self.usable)
+        self.links = tuple(
+            link
+            for link in scene.links
+            if self._shows(link) and wording.phrases(link.kind, split, link.fact)
+        )
+        self._targets: dict[object, set[str]] = {}
+        for link in self.links:
+            self._targets.setdefault(link.question, set()).add(link.target)
+        self._far: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    @classmethod
+    def of(cls, scene: Scene, settings: DialogueSettings) -> Repertoire:
+        """The repertoire of a scene under these settings, kept with the scene."""
+        key = (cls, settings.wording_split, settings.min_pixels)
+        if key not in scene.kept:
+            scene.kept[key] = cls(scene, settings.wording_split, settings.min_pixels)
+        found = scene.kept[key]
+        assert isinstance(found, cls)  # nobody else keeps anything under this key
+        return found
+
+    def needs_reference(self, link: Link) -> bool:
+        """Whether the words of ``link`` lead to another structure from another reference."""
+        return len(self._targets[link.question]) > 1
+
+    def far_absent(self, region_names: tuple[str, ...]) -> tuple[str, ...]:
+        """See :func:`absent_names`."""
+        if region_names not in self._far:
+            self._far[region_names] = absent_names(
+                self.scene.shapes, region_names, self.scene.atlas
+            )
+        return self._far[region_names]
+
+    @cached_property
+    def all_links(self) -> tuple[AnyLink, ...]:
+        """The links of the default mixture and the wider ones."""
+        return (*self.links, *(link for link in wide_links(self.scene) if self._shows(link)))
+
+    @cached_property
+    def by_question(self) -> Mapping[object, tuple[AnyLink, ...]]:
+        """All links with the same words."""
+        grouped: dict[object, list[AnyLink]] = {}
+        for link in self.all_links:
+            grouped.setdefault(link.question, []).append(link)
+        return {question: tuple(links) for question, links in grouped.items()}
+
+    def _shows(self, link: AnyLink) -> bool:
+        return self._usable.issuperset((*link.references, link.target))
