@@ -186,25 +186,42 @@ class Volume:
         Raises:
             InputError: another shape, no such plane or index.
         """
+        where = operator.index(index)
+        cut = self.stack(array, plane)
+        if not 0 <= where < len(cut):
+            raise InputError(
+                f"{plane} slice {where}",
+                expected=f"0 to {len(cut) - 1}",
+                remedy="choose a slice inside the volume",
+            )
+        shown: NDArray[Any] = cut[where]
+        return shown
+
+    def stack(self, array: NDArray[Any], plane: Plane = "axial") -> NDArray[Any]:
+        """All slices of any array on this grid, in file order, each as ``slice`` shows it.
+
+        Args:
+            array: the shape of ``voxels``.
+            plane: the patient plane.
+
+        Returns:
+            (N, H, W), a view of ``array``.
+
+        Raises:
+            InputError: another shape, no such plane.
+        """
         if array.shape != self.voxels.shape:
             raise InputError(
                 f"an array of shape {array.shape} for a volume of shape {self.voxels.shape}",
                 expected="the same shape",
             )
         display = _display(plane)
-        normal = self._normal(plane)
-        where = operator.index(index)
-        if not 0 <= where < self.voxels.shape[normal]:
-            raise InputError(
-                f"{plane} slice {where}",
-                expected=f"0 to {self.voxels.shape[normal] - 1}",
-                remedy="choose a slice inside the volume",
-            )
         rows, columns = self._axes[display.rows], self._axes[display.columns]
-        turned: NDArray[Any] = array.transpose(normal, rows.voxel, columns.voxel)
-        cut = turned[where]
+        turned = array.transpose(self._normal(plane), rows.voxel, columns.voxel)
         # RAS+ grows towards right, anterior and superior; a display starts there.
-        shown: NDArray[Any] = cut[:: -1 if rows.ascending else 1, :: -1 if columns.ascending else 1]
+        shown: NDArray[Any] = turned[
+            :, :: -1 if rows.ascending else 1, :: -1 if columns.ascending else 1
+        ]
         return shown
 
     def place(

@@ -35,7 +35,7 @@ class NnunetSource:
         planes: in which planes volumes are cut.
         channel: which of the images of a case is used.
         modality: overrides what the channel's name says.
-        strict: refuse label values that ``dataset.json`` does not list.
+        strict: refuse label values that ``dataset.json`` does not list, where there are images.
 
     Raises:
         DatasetError: ``dataset.json`` is missing, unreadable, names no labels, or its file
@@ -70,7 +70,8 @@ class NnunetSource:
                 expected=" or ".join((*_PICTURES, *_VOLUMES)),
                 remedy="convert them",
             )
-        self.table = LabelTable(names, regions, ignored, strict)
+        # Without images, values that are not listed are tissues that synthesis draws.
+        self.table = LabelTable(names, regions, ignored, strict and self.has_images)
         own = modality_in(channels.get(str(channel), ""))
         said = own if own is not Modality.UNKNOWN else modality_in(" ".join(channels.values()))
         self.modality = modality or said
@@ -110,14 +111,9 @@ class NnunetSource:
             return PictureCase(
                 *place, image_path, label_path, self.table, self.modality, self.axial_axes
             )
+        found = image_path if self.has_images else None
         return LabelVolumeCase(
-            *place,
-            label_path,
-            self.table,
-            image_path if self.has_images else None,
-            self.modality,
-            self.planes,
-            self.axial_axes,
+            *place, self.table, self.planes, label_path, found, self.modality, self.axial_axes
         )
 
 

@@ -1,8 +1,9 @@
-"""A case that is a NIfTI volume with a label map on the same grid, cut into slices."""
+"""Cases that are volumes of labels, cut into slices; NIfTI images with label maps."""
 
 from __future__ import annotations
 
 import dataclasses
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from mediround.data.sources.case import Case
 from mediround.data.sources.label_table import LabelTable
 from mediround.data.sources.labelled_slice import LabelledSlice, is_axial, present
 from mediround.errors import CaseError
-from mediround.imaging.image import MIN_SIDE, Modality
+from mediround.imaging.image import MIN_SIDE, Image, Modality
 from mediround.imaging.nifti import read_nifti
 from mediround.imaging.volume import Plane, Volume
 
@@ -24,32 +25,60 @@ _PLACE_TOLERANCE = 0.5
 
 
 @dataclass(frozen=True)
-class LabelVolumeCase(Case):
+class VolumeCase(Case):
+    """A volume of labels, with or without an image.
+
+    Attributes:
+        table: what the values mean.
+        planes: in which planes it is cut, in this order.
+    """
+
+    table: LabelTable
+    planes: tuple[Plane, ...]
+
+    @abstractmethod
+    def label_volume(self) -> Volume:
+        """The labels: voxels are unsigned integers, all known to the table if it is strict.
+
+        Raises:
+            InputError: the file is missing, damaged or holds no labels.
+        """
+
+    def planes_of(self, volume: Volume) -> list[Plane]:
+        """Those of ``planes`` in which ``volume`` is thick enough for an image.
+
+        Raises:
+            CaseError: none is.
+        """
+        usable = [plane for plane in self.planes if min(volume.shape_of(plane)) >= MIN_SIDE]
+        if not usable:
+            raise CaseError(
+                f"{' and '.join(self.planes)} slices too thin for an image",
+                expected=f"at least {MIN_SIDE} a side",
+                remedy="choose another plane",
+            )
+        return usable
+
+
+@dataclass(frozen=True)
+class LabelVolumeCase(VolumeCase):
     """A NIfTI label map, with or without an image.
 
     Attributes:
         label_path: the label map.
-        table: what its values mean.
         image_path: the image on the same grid; None where there is only a label map.
         modality: how the image was made.
-        planes: in which planes it is cut, in this order.
         axial_axes: the data set says that its axial slices show row 0 anterior and column 0 the
             patient's right, whatever the files say.
     """
 
     label_path: Path
-    table: LabelTable
     image_path: Path | None
     modality: Modality = Modality.UNKNOWN
-    planes: tuple[Plane, ...] = ("axial",)
     axial_axes: bool = False
 
     def label_volume(self) -> Volume:
-        """The label map: voxels are unsigned integers, all known to the table if it is strict.
-
-        Raises:
-            InputError: the file is missing, damaged or no label map.
-        """
+        """See ``VolumeCase.label_volume``."""
         stored = read_nifti(self.label_path, modality=Modality.OTHER)
         voxels = self.table.checked(stored.voxels, self.label_path.name)
         return trusted(dataclasses.replace(stored, voxels=voxels))
@@ -65,39 +94,23 @@ class LabelVolumeCase(Case):
         labels = self.label_volume()
         image = trusted(read_nifti(self.image_path, modality=self.modality))
         _check_same_grid(image, labels, self.image_path.name, self.label_path.name)
-        yield from self.cut(image, labels.voxels)
+        for plane in self.planes_of(image):
+            for index, part in enumerate(image.stack(labels.voxels, plane)):
+                if self.table.usable(present(part)):
+                    yield self._slice(image.slice(index, plane), part, index, plane)
 
-    def cut(
-        self, image: Volume, labels: NDArray[Any], *, synthetic: bool = False
-    ) -> Iterator[LabelledSlice]:
-        """The slices of ``image`` that show a structure.
-
-        Args:
-            image: the volume.
-            labels: (I, J, K) checked values on its grid.
-            synthetic: the image was made from the labels.
-
-        Raises:
-            CaseError: too thin in every plane.
-        """
-        for plane in _thick_enough(image, self.planes, self.name):
-            infix = "" if plane == "axial" else f"_{plane}"
-            for index in range(image.count(plane)):
-                part = image.take(labels, index, plane)
-                if not self.table.usable(present(part)):
-                    continue
-                shown = image.slice(index, plane)
-                yield LabelledSlice(
-                    dataset=self.dataset,
-                    patient=self.patient,
-                    name=f"{self.name}{infix}_{index}",
-                    image=shown,
-                    structures=self.table.structures(part),
-                    names=self.table.names,
-                    oriented=is_axial(shown) or (self.axial_axes and plane == "axial"),
-                    plane=plane,
-                    synthetic=synthetic,
-                )
+    def _slice(self, image: Image, labels: NDArray[Any], index: int, plane: Plane) -> LabelledSlice:
+        infix = "" if plane == "axial" else f"_{plane}"
+        return LabelledSlice(
+            dataset=self.dataset,
+            patient=self.patient,
+            name=f"{self.name}{infix}_{index}",
+            image=image,
+            structures=self.table.structures(labels),
+            names=self.table.names,
+            oriented=is_axial(image) or (self.axial_axes and plane == "axial"),
+            plane=plane,
+        )
 
 
 def trusted(volume: Volume) -> Volume:
@@ -112,17 +125,6 @@ def trusted(volume: Volume) -> Volume:
         return volume
     # A placeholder is still the agreed way to look at the grid, so slices stay as they were.
     return dataclasses.replace(volume, orientation_known=False, spacing_known=False)
-
-
-def _thick_enough(image: Volume, planes: tuple[Plane, ...], name: str) -> list[Plane]:
-    usable = [plane for plane in planes if min(image.shape_of(plane)) >= MIN_SIDE]
-    if not usable:
-        raise CaseError(
-            f"the {', '.join(planes)} slices of {name} have {image.shape_of(planes[0])} pixels",
-            expected=f"at least {MIN_SIDE} a side",
-            remedy="choose another plane",
-        )
-    return usable
 
 
 def _check_same_grid(image: Volume, labels: Volume, image_name: str, label_name: str) -> None:

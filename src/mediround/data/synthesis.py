@@ -1,0 +1,300 @@
+"""Images made from label maps, after the recipe of SynthSeg (Billot et al. 2023).
+
+Every case gets a shape (random affine and elastic deformation), a contrast (a Gaussian for each
+tissue), a coil (smooth bias), a protocol (slice thickness, in-plane resolution, blur) and noise.
+Slices are made one at a time: nothing but the label map is ever held as a volume.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from scipy import ndimage
+
+from mediround.data.synthesis_contrast import draw_contrast
+from mediround.data.synthesis_field import SmoothField
+from mediround.errors import ConfigError
+from mediround.imaging.image import Image, Modality
+from mediround.imaging.volume import Plane, Volume
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisSettings:
+    """How far synthetic images stray from the label map and from each other.
+
+    Attributes:
+        rotation: largest turn about each axis, degrees.
+        scaling: largest change of size along each axis, as a share.
+        shear: largest shear coefficient.
+        elastic: standard deviation of the elastic displacement, millimetres.
+        elastic_knots: size of its smallest features, millimetres.
+        familiar_share: share of cases with the tissue order of T1 or T2 weighted images.
+        texture: largest standard deviation of brightness inside a tissue (brightest tissue: 1).
+        bias: largest standard deviation of the logarithm of the bias field.
+        bias_knots: size of its smallest features, millimetres.
+        resolution: finest and coarsest in-plane resolution, millimetres.
+        thickness: thinnest and thickest slices, millimetres.
+        noise: largest standard deviation of the noise.
+        gamma: largest change of the logarithm of gamma.
+        background_tissues: how many tissues of random shape fill the background; 0 leaves air,
+            which is right where the labels cover the whole head or body.
+        step: millimetres between the slices that are made.
+        modality: what the images claim to be.
+
+    Raises:
+        ConfigError: a negative number, an empty range.
+    """
+
+    rotation: float = 12.0
+    scaling: float = 0.1
+    shear: float = 0.01
+    elastic: float = 2.0
+    elastic_knots: float = 40.0
+    familiar_share: float = 0.6
+    texture: float = 0.06
+    bias: float = 0.25
+    bias_knots: float = 100.0
+    resolution: tuple[float, float] = (0.8, 1.6)
+    thickness: tuple[float, float] = (1.0, 5.0)
+    noise: float = 0.04
+    gamma: float = 0.25
+    background_tissues: int = 0
+    step: float = 3.0
+    modality: Modality = Modality.MR
+
+    def __post_init__(self) -> None:
+        for name in ("resolution", "thickness"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ConfigError(f"{name} is ({low}, {high})", expected="0 < finest <= coarsest")
+        for name in ("elastic_knots", "bias_knots", "step"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}", expected="more than 0")
+        for name in (
+            "rotation",
+            "scaling",
+            "shear",
+            "elastic",
+            "texture",
+            "bias",
+            "noise",
+            "gamma",
+        ):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}", expected="0 or more")
+        if not 0 <= self.familiar_share <= 1 or self.scaling >= 1:
+            raise ConfigError(
+                f"familiar_share {self.familiar_share}, scaling {self.scaling}",
+                expected="a share of 0 to 1, a scaling below 1",
+            )
+
+
+class SyntheticVolume:
+    """One synthetic examination of a label map, cut in one plane.
+
+    Args:
+        labels: voxels are unsigned integers.
+        names: label -> canonical name, for those that are entities.
+        settings: how it is made.
+        seed: everything that is drawn follows from it.
+        plane: the patient plane of the slices.
+    """
+
+    def __init__(
+        self,
+        labels: Volume,
+        names: Mapping[int, str],
+        settings: SynthesisSettings,
+        seed: Sequence[object],
+        plane: Plane = "axial",
+    ) -> None:
+        self.labels, self.settings, self.plane = labels, settings, plane
+        self._seed = (*seed, plane)
+        self._stack = labels.stack(labels.voxels, plane)
+        self._spacing = _stack_spacing(labels, plane)
+        self._values = np.unique(labels.voxels)
+        rng = generator(*self._seed)
+        shape = (len(self._stack), *self._stack.shape[1:])
+        self._shape = shape
+        self._affine = _random_affine(settings, self._spacing, rng)
+        self._elastic = SmoothField(
+            shape,
+            self._spacing,
+            knots=settings.elastic_knots,
+            deviation=settings.elastic,
+            channels=3,
+            rng=rng,
+        )
+        self._bias = SmoothField(
+            shape,
+            self._spacing,
+            knots=settings.bias_knots,
+            deviation=settings.bias * float(rng.random()),
+            channels=1,
+            rng=rng,
+        )
+        self._background = SmoothField(
+            shape,
+            self._spacing,
+            knots=settings.elastic_knots,
+            deviation=1.0,
+            channels=settings.background_tissues,
+            rng=rng,
+        )
+        tissues = [int(value) for value in self._values]
+        # Background tissues take numbers that no label has.
+        tissues += [-1 - number for number in range(settings.background_tissues)]
+        self._contrast = draw_contrast(
+            tissues,
+            names,
+            rng,
+            familiar_share=settings.familiar_share,
+            texture=settings.texture,
+        )
+        self._resolution = float(rng.uniform(*settings.resolution))
+        self._thickness = float(rng.uniform(*settings.thickness))
+        self._noise = settings.noise * float(rng.uniform(0.1, 1))
+        self._gamma = float(np.exp(rng.uniform(-settings.gamma, settings.gamma)))
+
+    def indices(self) -> range:
+        """The slices that are made, ``settings.step`` apart."""
+        step = max(1, round(self.settings.step / self._spacing[0]))
+        return range(step // 2, self._shape[0], step)
+
+    def slice(self, index: int) -> tuple[Image, NDArray[Any]]:
+        """A synthetic slice and its labels.
+
+        Args:
+            index: position in file order along the axis across the plane.
+
+        Returns:
+            8-bit gray image (H, W) as ``Volume.slice`` shows it, and the deformed label values
+            (H, W) on the same pixels.
+        """
+        rng = generator(*self._seed, index)
+        places = self._places(index)
+        mean, middle = self._signal(places, index, rng)
+        mean = _at_resolution(mean, self._spacing[1:], self._resolution)
+        mean *= np.exp(self._bias.at(index)[0])
+        noisy = np.hypot(
+            mean + self._noise * rng.standard_normal(mean.shape, dtype=np.float32),
+            self._noise * rng.standard_normal(mean.shape, dtype=np.float32),
+        )
+        shown = 235 * np.clip(noisy, 0, None) ** self._gamma
+        pixels = np.clip(np.rint(shown), 0, 255).astype(np.uint8)
+        like = self.labels.slice(index, self.plane)
+        image = Image(
+            pixels=pixels,
+            modality=self.settings.modality,
+            spacing=like.spacing,
+            directions=like.directions,
+        )
+        return image, self._values[middle]
+
+    def _places(self, index: int) -> NDArray[np.float32]:
+        """(3, H, W): where in the label map each pixel of the slice comes from, in voxels."""
+        height, width = self._shape[1:]
+        centre = (np.array(self._shape, dtype=np.float32) - 1) / 2
+        rows = np.arange(height, dtype=np.float32) - centre[1]
+        columns = np.arange(width, dtype=np.float32) - centre[2]
+        matrix = self._affine.astype(np.float32)
+        places = self._elastic.at(index) / np.array(self._spacing, np.float32)[:, None, None]
+        for axis in range(3):
+            along = matrix[axis, 0] * (index - centre[0]) + centre[axis]
+            places[axis] += matrix[axis, 1] * rows[:, None] + matrix[axis, 2] * columns + along
+        return places
+
+    def _signal(
+        self, places: NDArray[np.float32], index: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """Brightness averaged over the thickness of the slice, and the tissues at its middle."""
+        count = max(1, round(self._thickness / self._spacing[0]))
+        count += 1 - count % 2
+        background = self._background_tissue(index)
+        total = np.zeros(self._shape[1:], dtype=np.float32)
+        middle = np.zeros(self._shape[1:], dtype=np.intp)
+        for offset in range(-(count // 2), count // 2 + 1):
+            moved = [places[axis] + self._affine[axis, 0] * offset for axis in range(3)]
+            values, outside = self._sample(moved)
+            tissue = np.searchsorted(self._values, values)
+            seen = tissue if background is None else np.where(values == 0, background, tissue)
+            drawn = rng.standard_normal(total.shape, dtype=np.float32)
+            signal = self._contrast.means[seen] + self._contrast.deviations[seen] * drawn
+            total += np.where(outside, 0, signal)
+            if offset == 0:
+                middle = np.where(outside, np.searchsorted(self._values, 0), tissue)
+        return total / count, middle
+
+    def _sample(
+        self, places: Sequence[NDArray[np.float32]]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Label values at the nearest voxels, and where that lies outside the label map."""
+        nearest = [np.rint(each).astype(np.intp) for each in places]
+        outside = np.zeros(self._shape[1:], dtype=np.bool_)
+        for axis, each in enumerate(nearest):
+            outside |= (each < 0) | (each >= self._shape[axis])
+            np.clip(each, 0, self._shape[axis] - 1, out=each)
+        values = self._stack[nearest[0], nearest[1], nearest[2]]
+        values[outside] = 0
+        return values, outside
+
+    def _background_tissue(self, index: int) -> NDArray[np.intp] | None:
+        if not self.settings.background_tissues:
+            return None
+        return self._background.at(index).argmax(axis=0) + len(self._values)
+
+
+def generator(*names: object) -> np.random.Generator:
+    """A generator of its own for whatever ``names`` say, the same in every process."""
+    text = "\0".join(str(name) for name in names)
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16]))
+
+
+def _stack_spacing(volume: Volume, plane: Plane) -> tuple[float, float, float]:
+    """Millimetres between slices, rows and columns; 1 where the file does not say."""
+    if not volume.spacing_known:
+        return 1.0, 1.0, 1.0
+    every = volume.voxel_spacing
+    sizes = np.empty(volume.voxels.shape, np.uint8)
+    strides = volume.stack(sizes, plane).strides
+    order = [int(np.argmax([abs(step) == own for own in sizes.strides])) for step in strides]
+    return every[order[0]], every[order[1]], every[order[2]]
+
+
+def _random_affine(
+    settings: SynthesisSettings, spacing: tuple[float, float, float], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(3, 3) in voxels of the stack: rotation, scaling and shear about the centre."""
+    turn = np.eye(3)
+    for axis, angle in enumerate(np.radians(rng.uniform(-1, 1, 3) * settings.rotation)):
+        one = np.eye(3)
+        first, second = [each for each in range(3) if each != axis]
+        one[first, first] = one[second, second] = np.cos(angle)
+        one[first, second], one[second, first] = -np.sin(angle), np.sin(angle)
+        turn = turn @ one
+    sheared = np.eye(3) + np.triu(rng.uniform(-1, 1, (3, 3)) * settings.shear, 1)
+    scaled = np.diag(1 + rng.uniform(-1, 1, 3) * settings.scaling)
+    millimetres = np.diag(spacing)
+    affine: NDArray[np.float64] = np.linalg.inv(millimetres) @ turn @ sheared @ scaled @ millimetres
+    return affine
+
+
+def _at_resolution(
+    picture: NDArray[np.float32], spacing: tuple[float, ...], resolution: float
+) -> NDArray[np.float32]:
+    """``picture`` as a scanner of ``resolution`` millimetres would have sampled it."""
+    ratios = [resolution / step for step in spacing]
+    blurred = ndimage.gaussian_filter(picture, [0.45 * ratio for ratio in ratios])
+    if max(ratios) <= 1.1:
+        return np.asarray(blurred, dtype=np.float32)
+    height, width = picture.shape
+    small = (max(1, round(width / ratios[1])), max(1, round(height / ratios[0])))
+    coarse = PillowImage.fromarray(blurred).resize(small, PillowImage.Resampling.BILINEAR)
+    fine = coarse.resize((width, height), PillowImage.Resampling.BICUBIC)
+    return np.array(fine, dtype=np.float32)
