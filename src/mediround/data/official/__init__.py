@@ -6,7 +6,9 @@ reading     official record -> typed dialogue
 writing     typed dialogue -> official record, or why not
 pruning     a dialogue without the rounds that cannot be written
 slots       which reference belongs to which round, as the official evaluation counts
-files       whole files and their masks
+masks       the files that markers name
+json_items  a list of dialogues, one at a time
+typed_files typed dialogues as lines of JSON or a built data set
 conversion  files into files, with a count of everything that was lost
 """
 

@@ -55,9 +55,15 @@ def join(parts: Sequence[str | Bracket]) -> str:
     return "".join(str(part) for part in parts)
 
 
-def trouble(text: str) -> str | None:
-    """What in plain ``text`` the official code would not take for text; None for nothing."""
-    for bracket in _LOOSE.findall(text):
-        if any(kind in bracket for kind in get_args(Kind)):
+def trouble(value: str) -> str | None:
+    """What in ``value`` the official code would read otherwise than we do; None for nothing.
+
+    It takes whatever stands in brackets and holds the name of a marker for that marker.
+    """
+    for bracket in _LOOSE.findall(value):
+        names = [kind for kind in get_args(Kind) if kind in bracket]
+        found = _BRACKET.fullmatch(bracket)
+        if names and (found is None or names != [found.group(1)]):
             return str(bracket)
-    return next((word for word in RESERVED if word in text), None)
+    words = join([part for part in split(value) if isinstance(part, str)])
+    return next((word for word in RESERVED if word in words), None)

@@ -35,7 +35,23 @@ def to_dialogue(record: OfficialRecord, load_mask: LoadMask) -> Dialogue:
             that contradicts the paths, text that reads like a marker, …
         ImageFileError: raised by ``load_mask``.
     """
-    return _Reading(record, load_mask).dialogue()
+    return read_record(record, load_mask).dialogue
+
+
+@dataclass(frozen=True)
+class Read:
+    """A typed dialogue, and where each of its masks was: entity number -> path."""
+
+    dialogue: Dialogue
+    paths: Mapping[int, str]
+
+
+def read_record(record: OfficialRecord, load_mask: LoadMask) -> Read:
+    """Like :func:`to_dialogue`, with the paths of the masks."""
+    reading = _Reading(record, load_mask)
+    dialogue = reading.dialogue()
+    given = {entity.id: path for path, entity in reading.given.items()}
+    return Read(dialogue, given | dict(reading.drawn))
 
 
 @dataclass
@@ -87,7 +103,7 @@ class _Reading:
 
     def _question(self, place: int, turn: Turn) -> tuple[str, str | None]:
         """The typed query, and the path of the mask that it refers to."""
-        parts = split(turn.value)
+        parts = _parts(turn)
         if place == 0:
             if not parts or not isinstance(parts[0], Bracket) or parts[0].kind != "IMAGE256":
                 raise InexpressibleError("its first question does not begin with the image")
@@ -97,7 +113,7 @@ class _Reading:
         if path is None and turn.ind is not None:
             raise InexpressibleError("a question has 'ind' and encodes no mask")
         number = None if path is None else self._meant(path, turn.ind)
-        words = ["" if isinstance(part, Bracket) else _plain(part) for part in parts]
+        words = ["" if isinstance(part, Bracket) else part for part in parts]
         if brackets:
             words[parts.index(brackets[0])] = f"[{number}]"
         query = "".join(words)
@@ -133,7 +149,7 @@ class _Reading:
 
     def _answer(self, turn: Turn, referred: str | None, number: int) -> tuple[str, str]:
         """The typed text, and the path of the target."""
-        parts = split(turn.value)
+        parts = _parts(turn)
         targets = [p for p in parts if isinstance(p, Bracket) and p.kind == "MASK-DECODE"]
         others = [p for p in parts if isinstance(p, Bracket) and p.kind != "MASK-DECODE"]
         if len(targets) != 1:
@@ -142,7 +158,7 @@ class _Reading:
             raise InexpressibleError("an answer holds other markers than REF-DECODE, MASK-DECODE")
         if others and others[0].path != referred:
             raise InexpressibleError("REF-DECODE is not what the question refers to")
-        words = [_plain(part) if isinstance(part, str) else "" for part in parts]
+        words = [part if isinstance(part, str) else "" for part in parts]
         words[parts.index(targets[0])] = f"[{number}]"
         return "".join(words), targets[0].path
 
@@ -164,13 +180,13 @@ class _Reading:
         return len(self.drawn) + len(self.given) + 1
 
 
-def _plain(text: str) -> str:
-    if MARKER.search(text):
-        raise InexpressibleError("its text holds a number in brackets, which would be a reference")
-    found = trouble(text)
+def _parts(turn: Turn) -> list[str | Bracket]:
+    found = trouble(turn.value)
     if found is not None:
         raise InexpressibleError(f"its text holds {found!r}, which is no text")
-    return text
+    if MARKER.search(turn.value):
+        raise InexpressibleError("its text holds a number in brackets, which would be a reference")
+    return split(turn.value)
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

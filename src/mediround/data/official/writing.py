@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mediround.data.official.brackets import Bracket, join, trouble
+from mediround.data.official.brackets import Bracket, join, split, trouble
 from mediround.data.official.reading import GIVEN
 from mediround.data.official.record import InexpressibleError, OfficialRecord, Turn
 from mediround.dialogue import MARKER, Dialogue, Entity, Rle, Round
 from mediround.geometry import mask_to_box
 
-NameMask = Callable[[int, Rle], str]
-"""Path of a mask from its round (from 0; -1 for a given one) and its code."""
+NameMask = Callable[[int, Entity], str]
+"""Path of an entity's mask; the round (from 0) that drew it is told too, -1 for a given one."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def from_dialogue(dialogue: Dialogue, name_mask: NameMask, *, plain: bool = Fals
 
     Args:
         dialogue: with the path of its image.
-        name_mask: gives every mask its path; equal masks may share one.
+        name_mask: gives every mask its path; equal masks of rounds may share one.
         plain: leave out what the format has no place for instead of keeping it.
 
     Raises:
@@ -51,8 +51,10 @@ def from_dialogue(dialogue: Dialogue, name_mask: NameMask, *, plain: bool = Fals
 def objections(dialogue: Dialogue) -> list[str]:
     """Why the official format cannot say ``dialogue``; empty when it can."""
     found: list[str] = []
-    if dialogue.image is None or "]" in dialogue.image:
-        found.append("it names no image" if dialogue.image is None else "']' in the image's path")
+    if not dialogue.image:
+        found.append("it names no image")
+    elif not _nameable(dialogue.image):
+        found.append(f"the path {dialogue.image!r} does not fit into a marker")
     if not dialogue.rounds:
         found.append("it has no rounds")
     masks = {entity.id: entity.mask for entity in dialogue.entities()}
@@ -81,7 +83,7 @@ def round_objections(each: Round, masks: Mapping[int, Rle | None]) -> list[str]:
         elif not mask.decode().any():
             found.append("a question refers to an empty mask")
     for text in (each.query, each.text):
-        reserved = trouble(text)
+        reserved = trouble(MARKER.sub(str(Bracket("MASK-DECODE", "m")), text))
         if reserved is not None:
             found.append(f"its text holds {reserved!r}, which the official code reads otherwise")
     return found
@@ -110,9 +112,11 @@ class _Writing:
     def _name(self, place: int, entity: Entity) -> None:
         if entity.mask is None:
             raise InexpressibleError("a given mask is absent")
-        path = self.name_mask(place, entity.mask)
-        if "]" in path or self.masks.setdefault(path, entity.mask) != entity.mask:
+        path = self.name_mask(place, entity)
+        if not _nameable(path) or self.masks.setdefault(path, entity.mask) != entity.mask:
             raise InexpressibleError(f"{path!r} cannot name a mask, or names two")
+        if place == GIVEN and path in self.paths.values():
+            raise InexpressibleError(f"{path!r} names two given masks")
         self.paths[entity.id] = path
         self.rounds[entity.id] = place
 
@@ -149,13 +153,27 @@ class _Writing:
         extra = self.dialogue.model_dump(
             mode="json", exclude={"image", "given", "rounds"}, exclude_defaults=True
         )
-        if given:
+        if not self._natural(given):
             extra["given"] = given
             for kept, number in zip(rounds, numbered, strict=True):
                 kept["entity"] = {"id": number} | kept.get("entity", {})
         if any(rounds):
             extra["rounds"] = rounds
         return extra
+
+    def _natural(self, given: list[dict[str, Any]]) -> bool:
+        """Whether reading gives these masks these numbers, in this order, without being told."""
+        order: list[int] = []
+        number = 0
+        for each in self.dialogue.rounds:
+            for meant in each.references:
+                if self.rounds[meant] == GIVEN and meant not in order:
+                    number += 1
+                    if meant != number:
+                        return False
+                    order.append(meant)
+            number += 1
+        return [item["id"] for item in given] == order and all(len(item) == 2 for item in given)
 
     @staticmethod
     def _kept(each: Round) -> dict[str, Any]:
@@ -164,6 +182,12 @@ class _Writing:
         )
         entity = _changed(each.entities[0], "ok", each.references)
         return kept | ({"entity": entity} if entity else {})
+
+
+def _nameable(path: str) -> bool:
+    """Whether a marker can hold ``path``."""
+    bracket = Bracket("IMAGE256", path)
+    return split(str(bracket)) == [bracket] and trouble(str(bracket)) is None
 
 
 def _changed(entity: Entity, status: str, refers_to: tuple[int, ...]) -> dict[str, Any]:
