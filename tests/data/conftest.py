@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
 from mediround.geometry import BoolMask
 
@@ -83,3 +89,72 @@ def _label_maps(draw: st.DrawFn) -> Masks:
 @pytest.fixture(scope="session")
 def label_maps() -> st.SearchStrategy[Masks]:
     return _label_maps()
+
+
+@pytest.fixture(scope="session")
+def labelled_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two small nnU-Net data sets: pictures of abdomens, one of them broken, and a heart volume."""
+    root = tmp_path_factory.mktemp("labelled")
+    _write_abdomens(root / "Dataset901_Abdomen")
+    _write_heart(root / "Dataset902_Heart")
+    return root
+
+
+def _write_abdomens(folder: Path) -> None:
+    names = {
+        "liver": ((22, 40), (15, 22)),
+        "spleen": ((84, 50), (7, 13)),
+        "aorta": ((54, 60), (4, 4)),
+        "right kidney": ((26, 74), (7, 8)),
+        "left kidney": ((72, 70), (7, 8)),
+    }
+    description = {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, **{name: n for n, name in enumerate(names, 1)}},
+        "file_ending": ".png",
+        "licence": "CC0",
+        "axes": "row 0 = anterior, column 0 = patient right",
+    }
+    _describe(folder, description)
+    for case in range(6):
+        labels = np.zeros((96, 96), dtype=np.uint8)
+        for value, (centre, radii) in enumerate(names.values(), 1):
+            labels[_ellipse((centre[0] + case, centre[1] - case), radii)] = value
+        noise = np.random.default_rng(case).integers(0, 30, labels.shape)
+        for part, pixels in (("imagesTr", labels * 30 + noise), ("labelsTr", labels)):
+            name = f"ABD_{case:03d}_7" + ("_0000" if part == "imagesTr" else "")
+            picture = pixels.astype(np.uint8)
+            PillowImage.fromarray(picture).save(folder / part / f"{name}.png")
+    # A label map of another size than its image.
+    PillowImage.fromarray(np.zeros((90, 96), np.uint8)).save(folder / "labelsTr/ABD_005_7.png")
+
+
+def _write_heart(folder: Path) -> None:
+    names = ("right ventricle cavity", "left ventricular myocardium", "left ventricle cavity")
+    description = {
+        "channel_names": {"0": "cine MRI"},
+        "labels": {"background": 0, **{name: n for n, name in enumerate(names, 1)}},
+        "file_ending": ".nii.gz",
+    }
+    _describe(folder, description)
+    rng = np.random.default_rng(0)
+    for patient in range(3):
+        labels = np.zeros((48, 40, 4), dtype=np.uint8)
+        for index in range(4):
+            across = labels[:, :, index].T
+            across[_ellipse((30, 24), (12 - index, 13), (40, 48))] = 2
+            across[_ellipse((30, 24), (8 - index, 8), (40, 48))] = 3
+            across[_ellipse((10, 20 + patient), (6, 9), (40, 48))] = 1
+        voxels = (labels * 700 + rng.integers(0, 300, labels.shape)).astype(np.int16)
+        _write_volume(folder / f"imagesTr/patient{patient:03d}_frame01_0000.nii.gz", voxels)
+        _write_volume(folder / f"labelsTr/patient{patient:03d}_frame01.nii.gz", labels)
+
+
+def _describe(folder: Path, description: dict[str, object]) -> None:
+    for part in ("imagesTr", "labelsTr"):
+        (folder / part).mkdir(parents=True)
+    (folder / "dataset.json").write_text(json.dumps(description))
+
+
+def _write_volume(path: Path, voxels: NDArray[Any]) -> None:
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
