@@ -62,6 +62,18 @@ def test_presets_are_named_as_they_are_called_and_survive_json(name: str) -> Non
         ({"vision_source": 4}, "expected str or nothing"),
         ({"dtype": "complex"}, "dtype is 'complex'"),
         ({"decoder": {"width": 12}}, "decoder.width is 12 and vision.out is 256"),
+        ({"vision": {"kind": "eye"}}, r"config.vision.kind is 'eye'; expected one of \['sam-vit'"),
+        ({"vision": {"kind": "sam-vit", "widths": []}}, r"unknown keys \['widths'\]"),
+        (
+            {"vision": {"kind": "sam-vit"}},
+            "perception of kind 'grid' with vision of kind 'sam-vit'",
+        ),
+        ({"perception": {"kind": "clip", "reference_tokens": 4}}, "reference_tokens is 4"),
+        ({"perception": {"kind": "clip", "layer": 0}}, "layer is 0 of 24; expected -1"),
+        ({"correction": {"judge": "me"}}, r"judge is 'me'; expected one of \[None, 'evidence'"),
+        ({"correction": {"judge": None, "corrector": True}}, "correction.judge is off"),
+        ({"seg_state": "near"}, "seg_state is 'near'; expected one of"),
+        ({"quirks": {"odd": True}}, "config.quirks has the unknown keys"),
     ],
 )
 def test_what_does_not_fit_is_an_error_that_says_where(
@@ -91,6 +103,7 @@ def test_no_value_of_a_wrong_type_gets_in(value: object) -> None:
         except ConfigError:
             continue
         allowed = {"name": str, "dtype": str, "unsure_below": float, "seed": int, "entities": tuple}
+        allowed |= {"whole": bool}
         assert isinstance(made, allowed.get(field.name, str | None))
 
 

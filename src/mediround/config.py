@@ -8,11 +8,12 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from mediround.errors import ConfigError
+from mediround.quirks import OfficialQuirks
 
 T = TypeVar("T")
 
@@ -24,6 +25,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 class TinyVitConfig:
     """Image encoder: stages of windowed attention at 1, 1/2, 1/4 and 1/4 of the canvas' side."""
 
+    kind: Literal["tiny-vit"] = "tiny-vit"
     widths: tuple[int, ...] = (64, 128, 160, 320)
     depths: tuple[int, ...] = (2, 2, 6, 2)
     heads: tuple[int, ...] = (2, 4, 5, 10)
@@ -36,6 +38,26 @@ class TinyVitConfig:
             raise ConfigError(
                 "widths, depths, heads and windows differ in length", expected="4 of each"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamVitConfig:
+    """SAM's image encoder (Kirillov et al. 2023): ViT-B at 1024 pixels by default.
+
+    ``side`` and ``patch`` in pixels; the layers in ``global_layers`` attend to the whole image,
+    the others inside ``window`` x ``window`` patches.
+    """
+
+    kind: Literal["sam-vit"] = "sam-vit"
+    side: int = 1024
+    patch: int = 16
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    mlp: int = 3072
+    window: int = 14
+    global_layers: tuple[int, ...] = (2, 5, 8, 11)
+    out: int = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +79,7 @@ class LanguageConfig:
     sizes below are built with random weights and a byte tokenizer.
     """
 
+    kind: Literal["llama"] = "llama"
     source: str | None = None
     width: int = 64
     layers: int = 2
@@ -69,6 +92,31 @@ class LanguageConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MistralConfig:
+    """Causal language model of the Mistral family whose table holds the extra tokens.
+
+    ``vocabulary`` counts every row of the table: the tokenizer's pieces, then ``[SEG]``,
+    ``[BBOXINPUT]`` and ``[CROPPEDIMAGE]``. ``template`` is how a dialogue is written.
+    ``lora_rank`` 0 means no adapter.
+    """
+
+    kind: Literal["mistral"] = "mistral"
+    vocabulary: int = 32_003
+    width: int = 4096
+    layers: int = 32
+    heads: int = 32
+    kv_heads: int = 8
+    inner: int = 14_336
+    rope_theta: float = 1e6
+    norm_eps: float = 1e-5
+    context: int = 4096
+    lora_rank: int = 0
+    lora_alpha: int = 16
+    lora_targets: tuple[str, ...] = ("q_proj", "v_proj")
+    template: Literal["mistral_instruct", "llava_v1"] = "mistral_instruct"
+
+
+@dataclass(frozen=True, kw_only=True)
 class PerceptionConfig:
     """What the language model sees of images and masks.
 
@@ -76,10 +124,72 @@ class PerceptionConfig:
     made from ``pool`` x ``pool`` mean features inside its box, its box and its centre.
     """
 
+    kind: Literal["grid"] = "grid"
     image_grid: int = 8
     reference_tokens: int = 4
     pool: int = 2
     inner: int = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipPerceptionConfig:
+    """A CLIP tower with a two-layer projector; an earlier mask is a crop token and a box token.
+
+    Features are the output of ``layer`` (-2: the last layer but one), without the final norm: one
+    token a patch of the image, the class token of a masked crop.
+    """
+
+    kind: Literal["clip"] = "clip"
+    side: int = 336
+    patch: int = 14
+    width: int = 1024
+    layers: int = 24
+    heads: int = 16
+    mlp: int = 4096
+    activation: str = "quick_gelu"
+    norm_eps: float = 1e-5
+    layer: int = -2
+    reference_tokens: int = 2
+
+    def __post_init__(self) -> None:
+        if self.reference_tokens != 2:
+            raise ConfigError(
+                f"perception.reference_tokens is {self.reference_tokens}",
+                expected="2, a crop and a box",
+            )
+        if not -self.layers <= self.layer <= -1:
+            raise ConfigError(
+                f"perception.layer is {self.layer} of {self.layers}",
+                expected=f"-1 (the last) to -{self.layers}",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrectionConfig:
+    """Who judges a mask, and what happens to a bad one (section 3.3 of the paper).
+
+    Attributes:
+        judge: "evidence" reads the drawn mask, its token and the decoder's own estimate; "paper"
+            reads the mask's prompt alone; None scores every mask 1.
+        corrector: whether there is a network that rewrites the prompt of a bad mask.
+        inner: width of the paper's networks.
+        threshold: a score (0..1) up to this is bad.
+        keep: of mask and corrected mask, keep the "better" by a second judgment, or always the
+            "corrected" with the first judgment, as published.
+    """
+
+    judge: Literal["evidence", "paper"] | None = "evidence"
+    corrector: bool = False
+    inner: int = 512
+    threshold: float = 0.6
+    keep: Literal["better", "corrected"] = "better"
+
+    def __post_init__(self) -> None:
+        if self.corrector and self.judge is None:
+            raise ConfigError(
+                "correction.corrector is on and correction.judge is off",
+                expected="a judge, which says what is to be corrected",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,21 +216,36 @@ class ModelConfig:
     ``vision_source`` names the weights entry of encoder and decoder; None means random.
     ``entities`` are the structures that the model was trained on, where that is known; an answer
     that names any other is marked "unsure" whatever its score.
+
+    ``seg_state``: the mask's prompt is made from the state "at" ``[SEG]`` or, as published, from
+    the one "before" it, which predicts it. ``whole``: the model's folder holds every tensor;
+    otherwise it holds those that training changed. ``quirks`` of the official release to
+    reproduce.
     """
 
     name: str
     vision_source: str | None = None
-    vision: TinyVitConfig = field(default_factory=TinyVitConfig)
+    vision: TinyVitConfig | SamVitConfig = field(default_factory=TinyVitConfig)
     decoder: MaskDecoderConfig = field(default_factory=MaskDecoderConfig)
-    language: LanguageConfig = field(default_factory=LanguageConfig)
-    perception: PerceptionConfig = field(default_factory=PerceptionConfig)
+    language: LanguageConfig | MistralConfig = field(default_factory=LanguageConfig)
+    perception: PerceptionConfig | ClipPerceptionConfig = field(default_factory=PerceptionConfig)
+    projection: Literal["normed", "paper"] = "normed"
+    seg_state: Literal["at", "before"] = "at"
+    correction: CorrectionConfig = field(default_factory=CorrectionConfig)
     normalisation: NormalisationConfig = field(default_factory=NormalisationConfig)
     dtype: str = "bfloat16"
     unsure_below: float = 0.4
     entities: tuple[str, ...] = ()
+    whole: bool = False
+    quirks: OfficialQuirks = field(default_factory=OfficialQuirks)
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.perception.kind == "grid" and self.vision.kind != "tiny-vit":
+            raise ConfigError(
+                f"perception of kind 'grid' with vision of kind {self.vision.kind!r}",
+                expected="vision of kind 'tiny-vit', whose features it reads",
+            )
         if self.decoder.width != self.vision.out:
             raise ConfigError(
                 f"decoder.width is {self.decoder.width} and vision.out is {self.vision.out}",
@@ -128,6 +253,19 @@ class ModelConfig:
             )
         if self.dtype not in DTYPES:
             raise ConfigError(f"dtype is {self.dtype!r}", expected=f"one of {', '.join(DTYPES)}")
+
+    @property
+    def tiny_vit(self) -> TinyVitConfig:
+        """The image encoder, where training needs to know that it is TinyViT.
+
+        Raises:
+            ConfigError: it is another.
+        """
+        if not isinstance(self.vision, TinyVitConfig):
+            raise ConfigError(
+                f"vision of kind {self.vision.kind!r}", expected="tiny-vit, the one that is trained"
+            )
+        return self.vision
 
     def to_json(self) -> str:
         """A JSON object with every field."""
@@ -166,10 +304,18 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], where: str = "config"
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
+    kinds = [each for each in typing.get_args(hint) if dataclasses.is_dataclass(each)]
+    if kinds and isinstance(hint, types.UnionType):
+        return from_mapping(_kind(kinds, value, where), value, where)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_mapping(hint, value, where)
     if typing.get_origin(hint) is tuple:
         return _items(typing.get_args(hint), value, where)
+    words = _words(hint)
+    if words:
+        if value not in words:
+            raise ConfigError(f"{where} is {value!r}", expected=f"one of {words}")
+        return value
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if float in options and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -177,6 +323,26 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         names = " or ".join("nothing" if o is types.NoneType else o.__name__ for o in options)
         raise ConfigError(f"{where} is {value!r}", expected=names)
     return value
+
+
+def _kind(kinds: Sequence[Any], value: Any, where: str) -> Any:
+    """Which of several dataclasses ``value`` is meant for, by its key "kind"; the first without."""
+    named = {str(each.kind): each for each in kinds}
+    if not isinstance(value, Mapping) or "kind" not in value:
+        return kinds[0]
+    kind = value["kind"]
+    if not isinstance(kind, str) or kind not in named:
+        raise ConfigError(f"{where}.kind is {kind!r}", expected=f"one of {sorted(named)}")
+    return named[kind]
+
+
+def _words(hint: Any) -> list[str | None]:
+    """What a ``Literal``, possibly with None beside it, allows; nothing for any other type."""
+    if typing.get_origin(hint) is Literal:
+        return list(typing.get_args(hint))
+    if typing.get_origin(hint) is typing.Union:
+        return [None, *(word for each in typing.get_args(hint) for word in _words(each))]
+    return []
 
 
 def _items(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
@@ -213,4 +379,40 @@ def nano() -> ModelConfig:
     )
 
 
-PRESETS: Mapping[str, Callable[[], ModelConfig]] = {"tiny": tiny, "nano": nano}
+def mediround_7b() -> ModelConfig:
+    """The paper's model: LLaVA-Med v1.5 (Mistral-7B, CLIP-L/336) and MedSAM (ViT-B/1024)."""
+    return ModelConfig(
+        name="mediround-7b",
+        vision=SamVitConfig(),
+        decoder=MaskDecoderConfig(prompt_tokens=1),
+        language=MistralConfig(),
+        perception=ClipPerceptionConfig(),
+        projection="paper",
+        seg_state="before",
+        correction=CorrectionConfig(judge="paper", corrector=True),
+        whole=True,
+    )
+
+
+def official_tiny() -> ModelConfig:
+    """The paper's model at a size that a test runs in a second; random weights."""
+    return ModelConfig(
+        name="official-tiny",
+        vision=SamVitConfig(width=32, layers=2, heads=2, mlp=128, global_layers=(1,)),
+        decoder=MaskDecoderConfig(prompt_tokens=1),
+        language=MistralConfig(vocabulary=483, width=64, layers=2, heads=4, kv_heads=2, inner=128),
+        perception=ClipPerceptionConfig(width=32, layers=2, heads=2, mlp=64),
+        projection="paper",
+        seg_state="before",
+        correction=CorrectionConfig(judge="paper", corrector=True),
+        dtype="float32",
+        whole=True,
+    )
+
+
+PRESETS: Mapping[str, Callable[[], ModelConfig]] = {
+    "tiny": tiny,
+    "nano": nano,
+    "mediround-7b": mediround_7b,
+    "official-tiny": official_tiny,
+}

@@ -152,7 +152,7 @@ def test_a_damaged_configuration_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "huge", "/nowhere", "tiny.safetensors"])
 def test_an_unknown_model_is_said_to_be_unknown(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFoundError, match="one of nano, tiny"):
+    with pytest.raises(ModelNotFoundError, match="one of mediround-7b, nano, official-tiny, tiny"):
         load_model(name and str(tmp_path / name), device="cpu")
 
 

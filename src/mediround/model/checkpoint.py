@@ -67,6 +67,16 @@ def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], what: str) ->
     module.load_state_dict(dict(tensors))
 
 
+def stored_name(name: str) -> str:
+    """A parameter's name in the folder of a whole model: without the marks of an adapter.
+
+    ``q_proj.base_layer.weight`` is stored as ``q_proj.weight``, ``q_proj.lora_A.default.weight`` as
+    ``q_proj.lora_A.weight``.
+    """
+    plain = name.replace(".base_layer.", ".")
+    return plain.replace(".lora_A.default.", ".lora_A.").replace(".lora_B.default.", ".lora_B.")
+
+
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose name starts with ``prefix.``, without it."""
     return {k[len(prefix) + 1 :]: v for k, v in tensors.items() if k.startswith(prefix + ".")}

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from mediround.config import MaskDecoderConfig
 from mediround.model.mask_decoder import Decoded, Perceptron
+from mediround.model.roles import JudgeRole
 
 STATISTICS, TOKEN = 8, 8  # numbers about a mask; of its token, a wide reading only overfits
 
 
-class Judge(nn.Module):
+class Judge(JudgeRole):
     """Predicts the IoU with the truth from a decoded mask."""
 
     def __init__(self, config: MaskDecoderConfig) -> None:
@@ -21,6 +22,10 @@ class Judge(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.read_token = nn.Linear(config.width, TOKEN)
         self.layers = Perceptron(TOKEN + STATISTICS + 1, 32, 32, 1)
+
+    def score(self, prompts: Tensor, decoded: Decoded) -> Tensor:  # noqa: ARG002
+        """Scores (B, P) of what was decoded, whatever prompt it came from."""
+        return self(decoded)  # type: ignore[no-any-return]
 
     def evidence(self, decoded: Decoded) -> Tensor:
         """What is known of each mask, float32 (B, P, D + 9)."""

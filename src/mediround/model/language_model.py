@@ -5,20 +5,20 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging
 
 from mediround import weights
-from mediround.config import LanguageConfig
-from mediround.model.kv_cache import KeyValueCache
+from mediround.config import LanguageConfig, MistralConfig
+from mediround.model.roles import LanguageRole
 from mediround.model.tokenizer import TextTokenizer
+from mediround.prompt import Prompter
 
 _TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(LanguageRole):
     """A Llama-family model, its low-rank adapter, and the extra token ``[SEG]``.
 
     The extra token's embedding and output row live beside the pretrained tables, which stay as
@@ -28,6 +28,7 @@ class LanguageModel(nn.Module):
     def __init__(self, inner: LlamaForCausalLM, tokenizer: TextTokenizer, config: LanguageConfig):
         super().__init__()
         self.tokenizer = tokenizer
+        self.seg, self.turn_end = tokenizer.seg, tokenizer.turn_end
         self.width = int(inner.config.hidden_size)
         self.vocabulary = int(inner.config.vocab_size)
         self.context = int(inner.config.max_position_embeddings)
@@ -43,8 +44,9 @@ class LanguageModel(nn.Module):
         self.seg_out = nn.Parameter(torch.zeros(self.width))
 
     @classmethod
-    def build(cls, config: LanguageConfig, dtype: torch.dtype) -> "LanguageModel":
+    def build(cls, config: LanguageConfig | MistralConfig, dtype: torch.dtype) -> "LanguageModel":
         """Pretrained from the weights entry ``config.source``, or random from its sizes."""
+        assert isinstance(config, LanguageConfig)
         if config.source is None:
             tokenizer = TextTokenizer.bytewise()
             inner = LlamaForCausalLM(_random_config(config, tokenizer))
@@ -56,14 +58,6 @@ class LanguageModel(nn.Module):
             inner = LlamaForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
         return cls(inner.eval(), tokenizer, config)
 
-    def merge_adapter(self) -> None:
-        """Add the adapter to the pretrained weights, for speed; cannot be undone."""
-        for name, module in list(self.inner.named_modules()):
-            if isinstance(module, LoraLayer):
-                module.merge()
-                parent, _, leaf = name.rpartition(".")
-                setattr(self.inner.get_submodule(parent), leaf, module.get_base_layer())
-
     def embed(self, ids: Tensor) -> Tensor:
         """Token ids (..., ) -> vectors (..., W); ``[SEG]`` has its own."""
         table = self.inner.get_input_embeddings()
@@ -71,30 +65,18 @@ class LanguageModel(nn.Module):
         is_seg = (ids == self.tokenizer.seg)[..., None]
         return torch.where(is_seg, self.seg_in.to(vectors.dtype), vectors)
 
-    def forward(
-        self, vectors: Tensor, cache: KeyValueCache | None = None, mask: Tensor | None = None
-    ) -> Tensor:
-        """Vectors (B, N, W) -> final hidden states (B, N, W).
-
-        Args:
-            vectors: what stands at each position, in the model's own type.
-            cache: keys and values of what came before; extended by these N positions.
-            mask: (B, N) bool, False for padding on the right.
-        """
-        out = self.inner.model(
-            inputs_embeds=vectors,
-            attention_mask=mask,
-            past_key_values=None if cache is None else cache.tensors,
-            use_cache=cache is not None,
-        )
-        hidden: Tensor = out.last_hidden_state
-        return hidden
-
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states (..., W) -> float32 scores (..., vocabulary + 1), ``[SEG]`` last."""
         words = self.inner.lm_head(hidden)[..., : self.tokenizer.size]
         seg = F.linear(hidden, self.seg_out[None].to(hidden.dtype))
         return torch.cat([words, seg], dim=-1).float()
+
+    def save_tokenizer(self, folder: Path) -> None:
+        """It is fetched with the pretrained weights."""
+
+    def writer(self, image_tokens: int, reference_tokens: int) -> Prompter:
+        """Chats in ChatML."""
+        return Prompter(self.tokenizer, image_tokens, reference_tokens)
 
 
 def _random_config(config: LanguageConfig, tokenizer: TextTokenizer) -> LlamaConfig:

@@ -2,7 +2,8 @@
 
 A model folder holds ``config.json`` (:class:`ModelConfig`) and ``model.safetensors``: the tensors
 that training changed, by their name in the composition. The pretrained rest is named in the
-configuration and comes from :mod:`mediround.weights`.
+configuration and comes from :mod:`mediround.weights`. The folder of a *whole* model holds every
+tensor, as it was trained, and the tokenizer.
 """
 
 import hashlib
@@ -12,14 +13,20 @@ from importlib import resources
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from mediround import weights
 from mediround.config import PRESETS, ModelConfig
 from mediround.errors import InputError, ModelNotFoundError, WeightsError
 from mediround.imaging.output import ensure_folder, replacing
-from mediround.model.checkpoint import load_lite_medsam, read_tensors, write_tensors
-from mediround.model.language_model import LanguageModel
+from mediround.model.checkpoint import (
+    load_lite_medsam,
+    read_tensors,
+    stored_name,
+    write_tensors,
+)
 from mediround.model.mediround import MediRound
+from mediround.model.parts import build_language, build_segmenter
 from mediround.model.segmenter import Segmenter
 from mediround.model.vision_encoder import fold_batch_norms
 
@@ -56,27 +63,32 @@ def load_model(name: str, *, device: str = "auto") -> Loaded:
         digest = _digest_state(model)
     else:
         config = ModelConfig.from_json(_read_config(folder / CONFIG_FILE))
-        model = compose(config)
-        _apply(model, folder / TENSOR_FILE)
+        if config.whole:
+            model = _load_whole(config, folder)
+        else:
+            model = compose(config)
+            _apply(model, folder / TENSOR_FILE)
         digest = _digest_file(folder / TENSOR_FILE)
     return Loaded(_prepared(model, config, place), config.name, digest)
 
 
-def compose(config: ModelConfig) -> MediRound:
+def compose(config: ModelConfig, folder: Path | None = None) -> MediRound:
     """Build all parts, pretrained where the configuration names a source, else random by its seed.
 
-    Float32 outside the language model. The caller's random state is left as it is.
+    Float32 outside the language model. The caller's random state is left as it is. A whole model
+    finds its tokenizer in ``folder``.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        segmenter = Segmenter(config)
+        segmenter = build_segmenter(config)
         if config.vision_source is not None:
+            assert isinstance(segmenter, Segmenter)
             path = weights.path(config.vision_source) / TENSOR_FILE
             no_mask, _ = load_lite_medsam(
                 path, segmenter.vision, segmenter.decoder, segmenter.position
             )
             segmenter.no_mask.data.copy_(no_mask)
-        language = LanguageModel.build(config.language, getattr(torch, config.dtype))
+        language = build_language(config, folder)
         return MediRound(config, segmenter, language)
 
 
@@ -84,7 +96,8 @@ def save_model(model: MediRound, folder: Path, metadata: Mapping[str, str]) -> N
     """Write ``folder``, which :func:`load_model` then takes: configuration and trained tensors.
 
     Args:
-        model: as :func:`compose` builds it, its adapter not merged. Tensors are rounded to fp16.
+        model: as :func:`compose` builds it, its adapter not merged. Tensors are rounded to fp16;
+            those of a whole model stay as they are.
         folder: made when it does not exist.
         metadata: what else to say in the header of the tensor file.
 
@@ -92,6 +105,10 @@ def save_model(model: MediRound, folder: Path, metadata: Mapping[str, str]) -> N
         WeightsError: the adapter has been merged, or a value does not fit into fp16.
         OutputError: the folder cannot be written.
     """
+    if model.config.whole:
+        tensors = {stored_name(name): tensor.cpu() for name, tensor in model.state_dict().items()}
+        _write(model, folder, tensors, metadata)
+        return
     own = dict(model.named_parameters())
     if not any("lora_" in name for name in own):
         raise WeightsError("the model's adapter has been merged", expected="a model before merging")
@@ -99,7 +116,14 @@ def save_model(model: MediRound, folder: Path, metadata: Mapping[str, str]) -> N
     broken = sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all())
     if broken:
         raise WeightsError(f"{broken[0]} holds values beyond fp16", expected="at most 65504")
+    _write(model, folder, tensors, metadata)
+
+
+def _write(
+    model: MediRound, folder: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+) -> None:
     ensure_folder(folder)
+    model.language.save_tokenizer(folder)
     write_tensors(folder / TENSOR_FILE, tensors, metadata)
     with replacing(folder / CONFIG_FILE) as file:
         file.write(model.config.to_json().encode())
@@ -107,6 +131,7 @@ def save_model(model: MediRound, folder: Path, metadata: Mapping[str, str]) -> N
 
 def _trained(model: MediRound) -> list[str]:
     """Names of the parameters that training may change; the rest is pretrained or random."""
+    assert isinstance(model.segmenter, Segmenter)
     last = len(model.segmenter.vision.layers) - 1
     groups = (
         "perception.",
@@ -152,15 +177,43 @@ def _apply(model: MediRound, path: Path) -> None:
             own[name].copy_(tensor)
 
 
+def _load_whole(config: ModelConfig, folder: Path) -> MediRound:
+    """Built without values, then given the file's tensors: nothing is ever there twice."""
+    with torch.device("meta"):
+        model = compose(config, folder)
+    own = {stored_name(name): name for name in model.state_dict()}
+    tensors = read_tensors(folder / TENSOR_FILE)
+    missing, unexpected = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
+    if missing or unexpected:
+        raise WeightsError(
+            f"{TENSOR_FILE} does not fit its configuration: {len(missing)} missing {missing[:3]}, "
+            f"{len(unexpected)} unexpected {unexpected[:3]}",
+            expected="every tensor of the model",
+        )
+    state = model.state_dict()
+    for stored, tensor in tensors.items():
+        if state[own[stored]].shape != tensor.shape:
+            raise WeightsError(
+                f"{stored} has shape {tuple(tensor.shape)}",
+                expected=f"{tuple(state[own[stored]].shape)}",
+            )
+    model.load_state_dict({own[name]: tensor for name, tensor in tensors.items()}, assign=True)
+    model.perception.refill()
+    model.language.refill()
+    for part in (model.perception, model.projection, model.judge, model.corrector):
+        if part is not None:
+            part.float()  # as in every other model; what is large is lowered again
+    return model
+
+
 def _prepared(model: MediRound, config: ModelConfig, device: torch.device) -> MediRound:
     model.eval().requires_grad_(False)
     model.language.merge_adapter()
     fold_batch_norms(model.segmenter)
     dtype = getattr(torch, config.dtype)
-    code = model.segmenter.position.positional_encoding_gaussian_matrix.clone()
-    for part in (model.segmenter, model.language):
-        part.to(dtype)
-    model.segmenter.position.positional_encoding_gaussian_matrix = code  # positions stay exact
+    model.segmenter.lower(dtype)
+    model.perception.lower(dtype)
+    model.language.to(dtype)
     model.segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
     return model.to(device)
 
@@ -168,10 +221,17 @@ def _prepared(model: MediRound, config: ModelConfig, device: torch.device) -> Me
 def _folder(name: str) -> Path | None:
     """Where the tensors of ``name`` are; None for a preset with random weights."""
     if name in PRESETS:
+        preset = PRESETS[name]()
         assets = Path(str(resources.files("mediround"))) / "assets" / name
         if _is_model(assets):
             return assets
-        if PRESETS[name]().vision_source is None:
+        if preset.whole:
+            raise WeightsError(
+                f"{name!r} comes without weights",
+                expected="a folder with imported weights",
+                remedy="convert a checkpoint with `mediround weights import`, then name its folder",
+            )
+        if preset.vision_source is None:
             return None
         raise WeightsError(
             f"this installation has no trained weights of {name!r}",

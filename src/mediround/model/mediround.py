@@ -8,7 +8,7 @@ image ──> segmenter.trunk ──┬─> perception.image ──────�
                       segmenter.tail ──> decoder <── projection
                                             │
                                             ├──> mask
-                                            └──> judge ──> score
+                                            └──> judge ──> score ──> corrector, when it is low
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from mediround.config import ModelConfig
-from mediround.model.judgment import Judge
 from mediround.model.kv_cache import KeyValueCache
-from mediround.model.language_model import LanguageModel
-from mediround.model.perception import Perception
-from mediround.model.segmenter import Segmenter
-from mediround.prompt import IMAGE_KEY, Prompt, Prompter
+from mediround.model.parts import (
+    SegProjection,
+    build_corrector,
+    build_judge,
+    build_perception,
+)
+from mediround.model.roles import LanguageRole, SegmenterRole
+from mediround.prompt import IMAGE_KEY, Prompt
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class ImageFeatures:
     """One image, encoded once.
 
     Attributes:
-        trunk: (1, C, side, side), what masks are read from.
+        trunk: (1, C, side, side), what masks may be read from.
         grid: (1, D, side, side), what masks are drawn on.
         tokens: (image tokens, W), what the language model sees.
     """
@@ -47,7 +50,7 @@ class Spoken:
 
     Attributes:
         ids: without the end of turn.
-        states: (N, W), the state at each ``[SEG]``.
+        states: (N, W), the state at each ``[SEG]``, or before it where the model wants that.
         certainty: float32 (N,), the probability (0..1) of the words that led to each ``[SEG]``,
             counted from the one before; 1 for words that were given to the model.
     """
@@ -59,64 +62,68 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Mask logits (N, 4 side, 4 side) over the whole canvas, and the judge's scores (N,)."""
+    """Masks and what is thought of them.
+
+    Attributes:
+        logits: (N, 4 side, 4 side), over the whole canvas.
+        scores: (N,), 0..1, of the judge.
+        corrected: bool (N,), whether the corrector's mask was taken.
+    """
 
     logits: Tensor
     scores: Tensor
-
-
-class SegProjection(nn.Module):
-    """State at ``[SEG]`` (..., W) -> the decoder's prompt tokens (..., T, D)."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.tokens = config.decoder.prompt_tokens
-        width = config.language.width
-        self.layers = nn.Sequential(
-            nn.LayerNorm(width),
-            nn.Linear(width, width),
-            nn.GELU(),
-            nn.Linear(width, self.tokens * config.decoder.width),
-        )
-
-    def forward(self, states: Tensor) -> Tensor:
-        """(..., W) -> (..., T, D)."""
-        return self.layers(states).unflatten(-1, (self.tokens, -1))  # type: ignore[no-any-return]
+    corrected: Tensor
 
 
 class MediRound(nn.Module):
-    """Composes finished parts; holds no weights of its own."""
+    """Composes finished parts; holds no weights of its own.
 
-    def __init__(self, config: ModelConfig, segmenter: Segmenter, language: LanguageModel) -> None:
+    Attributes:
+        corrector: rewrites the prompts of bad masks; None where the configuration has none.
+        correcting: whether :meth:`draw` uses it.
+    """
+
+    def __init__(
+        self, config: ModelConfig, segmenter: SegmenterRole, language: LanguageRole
+    ) -> None:
         super().__init__()
         self.config = config
         self.segmenter = segmenter
         self.language = language
-        self.perception = Perception(config)
+        self.perception = build_perception(config)
         self.projection = SegProjection(config)
-        self.judge = Judge(config.decoder)
-        self.prompter = Prompter(
-            language.tokenizer,
-            config.perception.image_grid**2,
-            config.perception.reference_tokens,
+        self.judge = build_judge(config)
+        self.corrector = build_corrector(config)
+        self.correcting = True
+        self.prompter = language.writer(
+            self.perception.image_tokens, self.perception.reference_tokens
         )
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type in which features and states are computed."""
-        return self.segmenter.no_mask.dtype
+        """Type in which features are computed."""
+        return self.segmenter.dtype
 
-    def see(self, pixels: Tensor) -> ImageFeatures:
-        """Encode one canvas, float (3, canvas, canvas) in 0..1."""
-        batch = pixels[None].to(self.dtype).contiguous(memory_format=torch.channels_last)
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.segmenter.device
+
+    def see(self, *pixels: Tensor) -> ImageFeatures:
+        """Encode one image.
+
+        Args:
+            pixels: what its view shows, float (3, H, W) each: the first to the segmenter, the
+                last to the language model; one canvas in 0..1 may serve both.
+        """
+        batch = pixels[0][None].to(self.dtype).contiguous(memory_format=torch.channels_last)
         trunk = self.segmenter.trunk(batch)
-        tokens = self.perception.image(trunk.float(), self.segmenter.position)[0]
+        tokens = self.perception.look(pixels[-1], trunk, self.segmenter.position)
         return ImageFeatures(trunk, self.segmenter.tail(trunk), tokens)
 
-    def refer(self, image: ImageFeatures, mask: Tensor) -> Tensor:
-        """Tokens (R, W) of one mask, float (side, side) coverage 0..1 of the trunk's cells."""
-        features = image.trunk[0].float()
-        return self.perception.reference(features, mask[None], self.segmenter.position)[0]  # type: ignore[no-any-return]
+    def refer(self, image: ImageFeatures, *mark: Tensor) -> Tensor:
+        """Tokens (R, W) of one mask, given as its image's view marks it."""
+        return self.perception.refer(mark, image.trunk, self.segmenter.position)
 
     def embed(self, prompt: Prompt, image: Tensor, references: Mapping[int, Tensor]) -> Tensor:
         """Vectors (positions, W) of a prompt: tokens, and in its slots what they stand for.
@@ -126,7 +133,7 @@ class MediRound(nn.Module):
             image: (image tokens, W).
             references: entity number -> (R, W).
         """
-        device = self.language.seg_in.device
+        device = self.language.device
         vectors = self.language.embed(torch.tensor(prompt.ids, device=device))
         for slot in prompt.slots:
             content = image if slot.key == IMAGE_KEY else references[slot.key]
@@ -143,7 +150,7 @@ class MediRound(nn.Module):
             cache: what has been read before.
             longest: most tokens of an answer.
         """
-        tokenizer = self.language.tokenizer
+        before = self.config.seg_state == "before"
         hidden = self.language(vectors[None], cache)[0, -1]
         ids: list[int] = []
         states: list[Tensor] = []
@@ -152,14 +159,14 @@ class MediRound(nn.Module):
         for _ in range(longest):
             best = self.language.logits(hidden).log_softmax(-1).max(-1)
             token = int(best.indices)
-            if token == tokenizer.turn_end:
+            if token == self.language.turn_end:
                 break
             ids.append(token)
             odds = odds + best.values
             step = self.language.embed(torch.tensor([[token]], device=vectors.device))
-            hidden = self.language(step, cache)[0, -1]
-            if token == tokenizer.seg:
-                states.append(hidden)
+            previous, hidden = hidden, self.language(step, cache)[0, -1]
+            if token == self.language.seg:
+                states.append(previous if before else hidden)
                 certainty.append(odds.exp())
                 odds = torch.zeros_like(odds)
         if not states:
@@ -170,12 +177,34 @@ class MediRound(nn.Module):
         """Like :meth:`say`, but the answer is given: its states as if the model had said it."""
         tokens = torch.tensor(list(ids), dtype=torch.long, device=vectors.device)
         everything = torch.cat([vectors, self.language.embed(tokens).to(vectors.dtype)])
-        hidden = self.language(everything[None], cache)[0, len(vectors) :]
-        states = hidden[tokens == self.language.tokenizer.seg]
+        hidden = self.language(everything[None], cache)[0]
+        first = len(vectors) - (self.config.seg_state == "before")
+        states = hidden[first : first + len(tokens)][tokens == self.language.seg]
         return Spoken(tuple(ids), states, torch.ones(len(states), device=states.device))
 
     def draw(self, image: ImageFeatures, states: Tensor) -> Drawn:
-        """Masks and scores for ``[SEG]`` states (N, W), N at least 1."""
+        """Masks and scores for ``[SEG]`` states (N, W), N at least 1; bad masks are corrected."""
         prompts = self.projection(states.float())[None]
+        logits, scores = self._drawn(image, prompts)
+        chosen = torch.zeros_like(scores, dtype=torch.bool)
+        if self.corrector is None or not self.correcting:
+            return Drawn(logits, scores, chosen)
+        # In double precision, so that a threshold of 0.6 means 0.6 and not its nearest float.
+        bad = (scores.double() <= self.config.correction.threshold).nonzero()[:, 0]
+        if len(bad) == 0:
+            return Drawn(logits, scores, chosen)
+        redrawn, judged = self._drawn(image, self.corrector(prompts[:, bad]))
+        if self.config.correction.keep == "corrected":
+            judged = scores[bad]  # as published: nobody looks at the corrected mask
+            better = torch.ones_like(judged, dtype=torch.bool)
+        else:
+            better = judged > scores[bad]
+        taken = bad[better]
+        logits = logits.index_copy(0, taken, redrawn[better])
+        scores = scores.index_copy(0, taken, judged[better])
+        return Drawn(logits, scores, chosen.index_fill(0, taken, value=True))
+
+    def _drawn(self, image: ImageFeatures, prompts: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, …) and scores (N,) of one image's prompts (1, N, T, D)."""
         decoded = self.segmenter.decode(image.grid, prompts.to(image.grid.dtype))
-        return Drawn(decoded.logits[0], self.judge(decoded)[0])
+        return decoded.logits[0], self.judge.score(prompts, decoded)[0]

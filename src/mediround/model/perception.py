@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mediround.config import ModelConfig
+from mediround.config import ModelConfig, PerceptionConfig, TinyVitConfig
 from mediround.model.position import PositionCode
+from mediround.model.roles import PerceptionRole
 
 
 class ImageTokens(nn.Module):
@@ -16,13 +17,14 @@ class ImageTokens(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.grid = config.perception.image_grid
-        channels, place = config.vision.widths[-1], config.vision.out
+        perception, vision = _settings(config)
+        self.grid = perception.image_grid
+        channels, place = vision.widths[-1], vision.out
         self.norm = nn.LayerNorm(channels)
         self.layers = nn.Sequential(
-            nn.Linear(channels + place, config.perception.inner),
+            nn.Linear(channels + place, perception.inner),
             nn.GELU(),
-            nn.Linear(config.perception.inner, config.language.width),
+            nn.Linear(perception.inner, config.language.width),
         )
 
     def forward(self, features: Tensor, position: PositionCode) -> Tensor:
@@ -42,16 +44,17 @@ class ReferenceTokens(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.pool = config.perception.pool
-        self.tokens = config.perception.reference_tokens
-        channels, place = config.vision.widths[-1], config.vision.out
+        perception, vision = _settings(config)
+        self.pool = perception.pool
+        self.tokens = perception.reference_tokens
+        channels, place = vision.widths[-1], vision.out
         self.norm = nn.LayerNorm(channels)
         self.layers = nn.Sequential(
-            nn.Linear(self.pool**2 * channels + 3 * place + 2, config.perception.inner),
+            nn.Linear(self.pool**2 * channels + 3 * place + 2, perception.inner),
             nn.GELU(),
-            nn.Linear(config.perception.inner, config.perception.inner),
+            nn.Linear(perception.inner, perception.inner),
             nn.GELU(),
-            nn.Linear(config.perception.inner, self.tokens * config.language.width),
+            nn.Linear(perception.inner, self.tokens * config.language.width),
         )
 
     def forward(self, features: Tensor, mask: Tensor, position: PositionCode) -> Tensor:
@@ -108,10 +111,30 @@ def _between(axis: Tensor, low: Tensor, high: Tensor, part: int, parts: int) -> 
     return ((axis >= start[:, None]) & (axis < end[:, None])).float()
 
 
-class Perception(nn.Module):
-    """Both views of a picture for the language model."""
+class Perception(PerceptionRole):
+    """Both read from the segmenter's own features, so that referring costs no second encoding."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.image_tokens = _settings(config)[0].image_grid ** 2
+        self.reference_tokens = config.perception.reference_tokens
         self.image = ImageTokens(config)
         self.reference = ReferenceTokens(config)
+
+    def look(self, pixels: Tensor, trunk: Tensor, position: nn.Module) -> Tensor:  # noqa: ARG002
+        """Trunk features (1, C, S, S) -> (image tokens, W); the pixels are not read again."""
+        return self.image(trunk.float(), position)[0]  # type: ignore[no-any-return]
+
+    def refer(self, mark: tuple[Tensor, ...], trunk: Tensor, position: nn.Module) -> Tensor:
+        """``mark``: coverage 0..1 of the trunk's cells, (S, S) -> (reference tokens, W)."""
+        (coverage,) = mark
+        return self.reference(trunk[0].float(), coverage[None], position)[0]  # type: ignore[no-any-return]
+
+    def lower(self, dtype: torch.dtype) -> None:
+        """Nothing is large here: all stays in float32."""
+
+
+def _settings(config: ModelConfig) -> tuple[PerceptionConfig, TinyVitConfig]:
+    assert isinstance(config.perception, PerceptionConfig)
+    assert isinstance(config.vision, TinyVitConfig)
+    return config.perception, config.vision

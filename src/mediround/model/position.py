@@ -21,14 +21,21 @@ class PositionCode(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """(..., 2) points (x, y) in 0..1 of the canvas -> (..., width) float32."""
-        matrix = self.positional_encoding_gaussian_matrix.float()
-        angles = 2 * math.pi * ((2 * points.float() - 1) @ matrix)
-        return torch.cat([angles.sin(), angles.cos()], dim=-1)
+        return fourier(points, self.positional_encoding_gaussian_matrix)
 
     def grid(self, side: int) -> Tensor:
         """(width, side, side) code of the cell centres of a square grid."""
-        matrix = self.positional_encoding_gaussian_matrix
-        axis = (torch.arange(side, device=matrix.device) + 0.5) / side
-        y, x = torch.meshgrid(axis, axis, indexing="ij")
-        code: Tensor = self(torch.stack([x, y], dim=-1))
-        return code.permute(2, 0, 1)
+        return fourier_grid(side, self.positional_encoding_gaussian_matrix)
+
+
+def fourier(points: Tensor, matrix: Tensor) -> Tensor:
+    """(..., 2) points in 0..1 and frequencies (2, width / 2) -> (..., width) float32."""
+    angles = 2 * math.pi * ((2 * points.float() - 1) @ matrix.float())
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def fourier_grid(side: int, matrix: Tensor) -> Tensor:
+    """(width, side, side) code of the cell centres of a square grid."""
+    axis = (torch.arange(side, device=matrix.device) + 0.5) / side
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return fourier(torch.stack([x, y], dim=-1), matrix).permute(2, 0, 1)

@@ -101,7 +101,7 @@ def build(recipe: Recipe, data: Path, folder: Path, workers: int) -> FeatureStor
     entities = sorted({name for source in sources.values() for name in source.names.values()})
     config = recipe.model
     canvas = config.normalisation.canvas
-    side, width = canvas // 4, config.vision.widths[-1]
+    side, width = canvas // 4, config.tiny_vit.widths[-1]
     shape = (len(plan), side, side, width)
     described = {
         "views": [dataclasses.asdict(view) for view in plan],
@@ -231,9 +231,9 @@ def _encode_case(job: tuple[DatasetRecipe, str]) -> None:
 def pretrained_encoder(config: ModelConfig) -> TinyVit:
     """The frozen encoder, bfloat16, batch norms folded, channels last."""
     assert config.vision_source is not None
-    encoder = TinyVit(config.vision).eval()
+    encoder = TinyVit(config.tiny_vit).eval()
     path = weights.path(config.vision_source) / "model.safetensors"
-    load_lite_medsam(path, encoder, MaskDecoder(config.decoder), PositionCode(config.vision.out))
+    load_lite_medsam(path, encoder, MaskDecoder(config.decoder), PositionCode(config.tiny_vit.out))
     fold_batch_norms(encoder)
     encoder.requires_grad_(False)
     return encoder.to(torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # stubs

@@ -65,6 +65,10 @@ class OfficialTokenizer:
             raise WeightsError(f"{path.name!r} cannot be read ({error})") from error
         return cls(inner)
 
+    def write(self, folder: Path) -> None:
+        """Write ``tokenizer.json``, which :meth:`read` takes."""
+        self._inner.save(str(folder / "tokenizer.json"))
+
     @property
     def turn_start(self) -> int:
         """What a dialogue begins with."""
