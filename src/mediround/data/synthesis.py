@@ -23,6 +23,9 @@ from mediround.errors import ConfigError
 from mediround.imaging.image import Image, Modality
 from mediround.imaging.volume import Plane, Volume
 
+_THIN = 0.2
+"""A stack is thin below this share of its in-plane extent."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesisSettings:
@@ -116,13 +119,22 @@ class SyntheticVolume:
     ) -> None:
         self.labels, self.settings, self.plane = labels, settings, plane
         self._seed = (*seed, plane)
-        self._stack = labels.stack(labels.voxels, plane)
         self._spacing = _stack_spacing(labels, plane)
-        self._values = np.unique(labels.voxels)
+        # The background is always there: deformation brings in what lies outside.
+        seen = np.zeros(int(labels.voxels.max()) + 1, dtype=np.bool_)
+        seen[labels.voxels] = True
+        seen[0] = True
+        self._values = np.flatnonzero(seen)
+        number_of = np.zeros(int(self._values[-1]) + 1, dtype=np.min_scalar_type(len(self._values)))
+        number_of[self._values] = np.arange(len(self._values))
+        self._stack = labels.stack(number_of[labels.voxels], plane)
         rng = generator(*self._seed)
-        shape = (len(self._stack), *self._stack.shape[1:])
+        shape = self._stack.shape[0], self._stack.shape[1], self._stack.shape[2]
         self._shape = shape
-        self._affine = _random_affine(settings, self._spacing, rng)
+        # Turning a few slices out of their plane would only show that there are no others.
+        extent = [side * step for side, step in zip(shape, self._spacing, strict=True)]
+        self._thin = extent[0] < _THIN * max(extent[1:])
+        self._affine = _random_affine(settings, self._spacing, rng, in_plane=self._thin)
         self._elastic = SmoothField(
             shape,
             self._spacing,
@@ -205,6 +217,8 @@ class SyntheticVolume:
         columns = np.arange(width, dtype=np.float32) - centre[2]
         matrix = self._affine.astype(np.float32)
         places = self._elastic.at(index) / np.array(self._spacing, np.float32)[:, None, None]
+        if self._thin:
+            places[0] = 0
         for axis in range(3):
             along = matrix[axis, 0] * (index - centre[0]) + centre[axis]
             places[axis] += matrix[axis, 1] * rows[:, None] + matrix[axis, 2] * columns + along
@@ -212,37 +226,38 @@ class SyntheticVolume:
 
     def _signal(
         self, places: NDArray[np.float32], index: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Brightness averaged over the thickness of the slice, and the tissues at its middle."""
         count = max(1, round(self._thickness / self._spacing[0]))
         count += 1 - count % 2
         background = self._background_tissue(index)
         total = np.zeros(self._shape[1:], dtype=np.float32)
-        middle = np.zeros(self._shape[1:], dtype=np.intp)
+        middle: NDArray[Any] = np.zeros(self._shape[1:], dtype=self._stack.dtype)
         for offset in range(-(count // 2), count // 2 + 1):
             moved = [places[axis] + self._affine[axis, 0] * offset for axis in range(3)]
-            values, outside = self._sample(moved)
-            tissue = np.searchsorted(self._values, values)
-            seen = tissue if background is None else np.where(values == 0, background, tissue)
+            tissue, outside = self._sample(moved)
+            seen = tissue if background is None else np.where(tissue == 0, background, tissue)
             drawn = rng.standard_normal(total.shape, dtype=np.float32)
             signal = self._contrast.means[seen] + self._contrast.deviations[seen] * drawn
-            total += np.where(outside, 0, signal)
+            signal[outside] = 0
+            total += signal
             if offset == 0:
-                middle = np.where(outside, np.searchsorted(self._values, 0), tissue)
+                middle = tissue
         return total / count, middle
 
     def _sample(
         self, places: Sequence[NDArray[np.float32]]
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Label values at the nearest voxels, and where that lies outside the label map."""
+        """Tissues at the nearest voxels, and where that lies outside the label map."""
         nearest = [np.rint(each).astype(np.intp) for each in places]
         outside = np.zeros(self._shape[1:], dtype=np.bool_)
         for axis, each in enumerate(nearest):
-            outside |= (each < 0) | (each >= self._shape[axis])
+            if axis > 0 or not self._thin:
+                outside |= (each < 0) | (each >= self._shape[axis])
             np.clip(each, 0, self._shape[axis] - 1, out=each)
-        values = self._stack[nearest[0], nearest[1], nearest[2]]
-        values[outside] = 0
-        return values, outside
+        tissue = self._stack[nearest[0], nearest[1], nearest[2]]
+        tissue[outside] = 0
+        return tissue, outside
 
     def _background_tissue(self, index: int) -> NDArray[np.intp] | None:
         if not self.settings.background_tissues:
@@ -268,17 +283,24 @@ def _stack_spacing(volume: Volume, plane: Plane) -> tuple[float, float, float]:
 
 
 def _random_affine(
-    settings: SynthesisSettings, spacing: tuple[float, float, float], rng: np.random.Generator
+    settings: SynthesisSettings,
+    spacing: tuple[float, float, float],
+    rng: np.random.Generator,
+    *,
+    in_plane: bool,
 ) -> NDArray[np.float64]:
     """(3, 3) in voxels of the stack: rotation, scaling and shear about the centre."""
     turn = np.eye(3)
-    for axis, angle in enumerate(np.radians(rng.uniform(-1, 1, 3) * settings.rotation)):
+    angles = np.radians(rng.uniform(-1, 1, 3) * settings.rotation)
+    for axis, angle in enumerate(angles * [1, 0, 0] if in_plane else angles):
         one = np.eye(3)
         first, second = [each for each in range(3) if each != axis]
         one[first, first] = one[second, second] = np.cos(angle)
         one[first, second], one[second, first] = -np.sin(angle), np.sin(angle)
         turn = turn @ one
     sheared = np.eye(3) + np.triu(rng.uniform(-1, 1, (3, 3)) * settings.shear, 1)
+    if in_plane:
+        sheared[0, 1:] = 0
     scaled = np.diag(1 + rng.uniform(-1, 1, 3) * settings.scaling)
     millimetres = np.diag(spacing)
     affine: NDArray[np.float64] = np.linalg.inv(millimetres) @ turn @ sheared @ scaled @ millimetres

@@ -107,7 +107,7 @@ def read_header(path: Path) -> Dataset:
     Raises:
         ImageFileError: not DICOM, damaged, a DICOMDIR, or a deflated transfer syntax.
     """
-    return _read(path, _HEADER_TAGS, pixels=False)
+    return read_tags(path, _HEADER_TAGS, pixels=False)
 
 
 def read_with_pixels(path: Path) -> Dataset:
@@ -117,7 +117,7 @@ def read_with_pixels(path: Path) -> Dataset:
         ImageFileError: see ``read_header`` and ``check_image``.
     """
     check_image(read_header(path), path.name)
-    return _read(path, _HEADER_TAGS + _PIXEL_TAGS, pixels=True)
+    return read_tags(path, _HEADER_TAGS + _PIXEL_TAGS, pixels=True)
 
 
 def check_image(header: Dataset, name: str) -> None:
@@ -210,7 +210,12 @@ def _side(direction: NDArray[np.float64]) -> str:
     return ("LPS" if direction[axis] > 0 else "RAI")[axis]
 
 
-def _read(path: Path, tags: list[str], *, pixels: bool) -> Dataset:
+def read_tags(path: Path, tags: list[str], *, pixels: bool) -> Dataset:
+    """Some tags of a DICOM file, with or without the pixels among them.
+
+    Raises:
+        ImageFileError: not DICOM, damaged, a DICOMDIR, or a deflated transfer syntax.
+    """
     with decoding(path.name, KIND):
         meta = read_file_meta_info(path)
         object_class = str(meta.get("MediaStorageSOPClassUID") or "")

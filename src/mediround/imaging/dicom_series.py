@@ -84,7 +84,7 @@ def read_series(
 def _group(root: Path) -> list[list[_Slice]]:
     """The images of a folder by series, ordered by series number."""
     groups: dict[str, list[_Slice]] = {}
-    for path in _files(root):
+    for path in files_below(root):
         if not is_dicom(path):
             continue
         header = read_header(path)
@@ -101,7 +101,12 @@ def _number(slices: list[_Slice]) -> float:
     return (numbers(slices[0].header, "SeriesNumber", 1) or (float("inf"),))[0]
 
 
-def _files(root: Path) -> list[Path]:
+def files_below(root: Path) -> list[Path]:
+    """All files of a folder and its subfolders but DICOMDIRs and links, sorted by path.
+
+    Raises:
+        ImageFileError: more than ``MAX_FILES``.
+    """
     found: list[Path] = []
     for parent, folders, names in os.walk(root):
         folders.sort()

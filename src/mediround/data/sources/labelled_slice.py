@@ -26,11 +26,13 @@ class Structure:
         entity: canonical name, or the data set's own where the atlas knows none.
         mask: (H, W) bool in the pixels of the image; never empty.
         label: the value or number under which the data set keeps the entity.
+        crowd: the mask covers several instances that are not told apart.
     """
 
     entity: str
     mask: BoolMask
     label: int
+    crowd: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +94,15 @@ class LabelledSlice:
         return joined
 
     def instances(self) -> dict[str, tuple[BoolMask, ...]]:
-        """Entity -> its masks as the data set tells them apart; a label map does not."""
+        """Entity -> its masks as the data set tells them apart; a label map does not.
+
+        Entities with a crowd are left out: how many they are is not known.
+        """
         found: dict[str, list[BoolMask]] = {}
         for each in self.structures:
             found.setdefault(each.entity, []).append(each.mask)
-        return {entity: tuple(masks) for entity, masks in found.items()}
+        uncounted = {each.entity for each in self.structures if each.crowd}
+        return {e: tuple(masks) for e, masks in found.items() if e not in uncounted}
 
 
 def is_axial(image: Image) -> bool:
@@ -106,7 +112,9 @@ def is_axial(image: Image) -> bool:
 
 def present(labels: NDArray[Any]) -> list[int]:
     """The values that occur in an array of non-negative integers, sorted."""
-    flat = labels.ravel()
-    if flat.dtype == np.uint8:
-        return [int(value) for value in np.flatnonzero(np.bincount(flat, minlength=1))]
-    return [int(value) for value in np.unique(flat)]
+    if labels.dtype.itemsize > 2:
+        return [int(value) for value in np.unique(labels)]
+    # A table of marks: sorting a volume would take seconds and copies of it.
+    seen = np.zeros(int(np.iinfo(labels.dtype).max) + 1, dtype=np.bool_)
+    seen[labels] = True
+    return [int(value) for value in np.flatnonzero(seen)]

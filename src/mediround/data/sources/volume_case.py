@@ -92,7 +92,8 @@ class LabelVolumeCase(VolumeCase):
                 remedy="synthesise one from the label map",
             )
         labels = self.label_volume()
-        image = trusted(read_nifti(self.image_path, modality=self.modality))
+        known = None if self.modality is Modality.UNKNOWN else self.modality
+        image = trusted(read_nifti(self.image_path, modality=known))
         _check_same_grid(image, labels, self.image_path.name, self.label_path.name)
         for plane in self.planes_of(image):
             for index, part in enumerate(image.stack(labels.voxels, plane)):
