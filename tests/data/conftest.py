@@ -126,7 +126,7 @@ def _write_abdomens(folder: Path) -> None:
             picture = pixels.astype(np.uint8)
             PillowImage.fromarray(picture).save(folder / part / f"{name}.png")
     # A label map of another size than its image.
-    PillowImage.fromarray(np.zeros((90, 96), np.uint8)).save(folder / "labelsTr/ABD_005_7.png")
+    PillowImage.fromarray(np.ones((90, 96), np.uint8)).save(folder / "labelsTr/ABD_005_7.png")
 
 
 def _write_heart(folder: Path) -> None:
@@ -145,7 +145,7 @@ def _write_heart(folder: Path) -> None:
             across[_ellipse((30, 24), (12 - index, 13), (40, 48))] = 2
             across[_ellipse((30, 24), (8 - index, 8), (40, 48))] = 3
             across[_ellipse((10, 20 + patient), (6, 9), (40, 48))] = 1
-        voxels = (labels * 700 + rng.integers(0, 300, labels.shape)).astype(np.int16)
+        voxels = (labels.astype(int) * 700 + rng.integers(0, 300, labels.shape)).astype(np.int16)
         _write_volume(folder / f"imagesTr/patient{patient:03d}_frame01_0000.nii.gz", voxels)
         _write_volume(folder / f"labelsTr/patient{patient:03d}_frame01.nii.gz", labels)
 

@@ -27,9 +27,12 @@ COMMANDS: dict[str, Command] = {
     "demo": Command("mediround.cli.demo:app", "Hold a dialogue about a real CT."),
     "segment": Command("mediround.cli.segment:app", "Ask about an image, write the masks."),
     "chat": Command("mediround.cli.chat:app", "Talk about an image in the terminal."),
+    "data": Command("mediround.cli.data:app", "Build, convert, check and describe dialogues."),
     "train": Command("mediround.cli.train:train", "Train a model from a recipe."),
     "evaluate": Command("mediround.cli.evaluate:evaluate", "Measure a model on labelled images."),
-    "weights": Command("mediround.cli.weights:app", "Fetch, list and verify weights and samples."),
+    "compare": Command("mediround.cli.compare:compare", "Paired tests between reports."),
+    "study": Command("mediround.cli.study:app", "A blinded study with readers."),
+    "weights": Command("mediround.cli.weights:app", "Fetch, verify, import and export weights."),
 }
 
 

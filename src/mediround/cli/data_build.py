@@ -1,0 +1,120 @@
+"""``mediround data build``: labelled images in, a data set of dialogues out."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mediround.cli.task_bar import task_bar
+from mediround.errors import InputError
+
+
+class PlaneName(StrEnum):
+    """A plane in which volumes are cut."""
+
+    AXIAL = "axial"
+    CORONAL = "coronal"
+    SAGITTAL = "sagittal"
+
+
+def build(  # one parameter an option
+    src: Annotated[
+        Path,
+        typer.Argument(
+            help="nnU-Net raw, SA-Med2D-20M, COCO json, NIfTI label maps, DICOM SEG, images with "
+            "masks; or a folder that holds several of these."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the data set; new, or to be gone on with.")],
+    dialogues: Annotated[int, typer.Option(min=1, help="How many.")],
+    seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes; the bytes do not depend on it.")
+    ] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Work on a Ray cluster: its address, 'auto', or 'local' for one on this machine "
+            "with --workers CPUs."
+        ),
+    ] = None,
+    max_rounds: Annotated[int, typer.Option(min=1, help="Most rounds of a dialogue.")] = 6,
+    split: Annotated[
+        str, typer.Option(help="Shares of the patients by split.")
+    ] = "train=0.8,validation=0.1,test=0.1",
+    plane: Annotated[
+        list[PlaneName] | None, typer.Option(help="Plane of volumes; may be repeated.")
+    ] = None,
+    balance: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="0: each data set alike. 1: by their images and structures."
+        ),
+    ] = 0.5,
+    heldout_wording: Annotated[
+        bool, typer.Option(help="Splits other than train use wordings that train never does.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+) -> None:
+    """Make multi-round dialogues about labelled images.
+
+    Each asks for structures by name, by description and in relation to earlier masks. Run the
+    same command again after an interruption and it goes on.
+
+    Example: mediround data build datasets --out dialogues --dialogues 10000 --workers 2
+    """
+    from mediround.data.build import build as run
+    from mediround.data.build_settings import BuildSettings
+    from mediround.data.settings import DialogueSettings
+    from mediround.data.sources import open_sources
+
+    settings = BuildSettings(
+        dialogues=dialogues,
+        seed=seed,
+        split=_shares(split),
+        mixture=DialogueSettings.rich(max_rounds=max_rounds),
+        balance=balance,
+        heldout_wording=heldout_wording,
+    )
+    planes = tuple(each.value for each in plane or [PlaneName.AXIAL])
+    sources = open_sources(src, planes=planes, synthesis_seed=seed)
+    with task_bar() as progress:
+        manifest = run(sources, out, settings, pool=_pool(workers, ray), progress=progress)
+    if as_json:
+        typer.echo(manifest.model_dump_json(indent=1))
+        return
+    for name, counts in manifest.splits.items():
+        told = ", ".join(f"{counts.get(w, 0):,} {w}" for w in ("patients", "images", "dialogues"))
+        typer.echo(f"{name}: {told}")
+    report = json.loads((out / "report.json").read_text())
+    for what, listed in report.items():
+        if count := listed if isinstance(listed, int) else len(listed):
+            typer.echo(f"{what.replace('_', ' ')}: {count:,} (see {out / 'report.json'})")
+    typer.echo(f"data set: {out}")
+
+
+def _shares(text: str) -> dict[str, float]:
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, share = part.partition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError:
+            raise InputError(
+                f"--split is {text!r}", expected="such as train=0.8,validation=0.2"
+            ) from None
+    return shares
+
+
+def _pool(workers: int, ray: str | None) -> Any:
+    from mediround.data.scale import pool_of
+
+    if ray is None:
+        return pool_of(workers)
+    from mediround.data.ray_cluster import RayCluster
+
+    return RayCluster(workers, None if ray == "local" else ray)
