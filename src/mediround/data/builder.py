@@ -1,8 +1,8 @@
 """Dialogues about one labelled image, built so that later rounds need their references.
 
-``build_dialogue`` makes the mixture that training and evaluation draw from; ``twins`` makes pairs
-that have the same words and differ only in the referenced mask, so that nothing but the mask can
-lead to the right answer.
+``build_dialogue`` makes one dialogue of the mixture that its settings ask for; ``twins`` makes
+pairs that have the same words and differ only in the referenced mask, so that nothing but the mask
+can lead to the right answer. ``draw_dialogues`` draws what a data set is built from.
 """
 
 from __future__ import annotations
@@ -15,14 +15,82 @@ from mediround import anatomy
 from mediround.data import wording
 from mediround.data.difficulty import difficulty
 from mediround.data.draft import Draft, measured_entity
+from mediround.data.draft_rich import RichDraft
 from mediround.data.relations import Link, RelationKind, Scene
 from mediround.data.settings import DialogueSettings
+from mediround.data.swapping import twin_dialogues
 from mediround.data.wording import Speaker
 from mediround.dialogue import Dialogue, Relation, Round
 from mediround.errors import DatasetError
 from mediround.geometry import BoolMask
+from mediround.imaging.image import Edges
 
-__all__ = ["DialogueSettings", "build_dialogue", "twins"]
+__all__ = ["DialogueSettings", "axes_of", "build_dialogue", "draw_dialogues", "measure", "twins"]
+
+
+def measure(
+    masks: Mapping[str, BoolMask],
+    *,
+    oriented: bool,
+    axes: str | None = None,
+    spacing: tuple[float, float] | None = None,
+) -> Scene:
+    """The measurements that all dialogues about one image share.
+
+    Args:
+        masks: canonical name -> bool mask (H, W) in the pixels of the image.
+        oriented: row 0 is anterior and column 0 the patient's right.
+        axes: where columns and rows lead in the patient ("LP", "LI", "PI", …); overrides
+            ``oriented``. None: as ``oriented`` says.
+        spacing: (between rows, between columns) in mm; with it sizes are told in cm².
+    """
+    ordered = {name: masks[name] for name in sorted(masks)}
+    return Scene(ordered, anatomy.load(), oriented=oriented, axes=axes, spacing=spacing)
+
+
+def axes_of(edges: Edges) -> str:
+    """Where columns and rows lead in the patient, from the sides at the edges of a picture."""
+    return edges.right + edges.bottom
+
+
+def draw_dialogues(
+    masks: Mapping[str, BoolMask],
+    rng: np.random.Generator,
+    *,
+    settings: DialogueSettings,
+    modality: str | None,
+    oriented: bool,
+    region_names: Collection[str] = (),
+    scene: Scene | None = None,
+    axes: str | None = None,
+    spacing: tuple[float, float] | None = None,
+    complete: bool = False,
+) -> tuple[Dialogue, ...]:
+    """One dialogue, or two that are twins: same words, other references, other answers.
+
+    Args: see :func:`build_dialogue` and :func:`measure`; besides,
+        complete: a structure of ``region_names`` that has no mask is truly not in this image.
+
+    Raises:
+        DatasetError: no mask has ``settings.min_pixels`` pixels.
+    """
+    scene = scene or measure(masks, oriented=oriented, axes=axes, spacing=spacing)
+    if settings.twin_share > 0 and rng.random() < settings.twin_share:
+        pair = twin_dialogues(scene, rng, settings=settings, modality=modality)
+        if pair is not None:
+            return pair
+    return (
+        build_dialogue(
+            masks,
+            rng,
+            settings=settings,
+            modality=modality,
+            oriented=oriented,
+            region_names=region_names,
+            scene=scene,
+            complete=complete,
+        ),
+    )
 
 
 def build_dialogue(
@@ -34,6 +102,7 @@ def build_dialogue(
     oriented: bool,
     region_names: Collection[str] = (),
     scene: Scene | None = None,
+    complete: bool = False,
 ) -> Dialogue:
     """One dialogue about the structures of one image.
 
@@ -45,19 +114,27 @@ def build_dialogue(
         oriented: row 0 is anterior and column 0 the patient's right; without it no round speaks
             of left, right, front or behind.
         region_names: all structures that the data set labels, whether this image shows them or
-            not; none of them is asked for as absent.
+            not; none of them is asked for as absent, unless the labels are ``complete``.
         scene: the measurements of these masks, when a caller builds several dialogues on them.
+        complete: a structure of ``region_names`` that has no mask is truly not in this image.
 
     Returns:
         Given masks first, then 1 to ``settings.max_rounds`` rounds; each records in ``relation``
         its kind, its references and as evidence the deciding numbers and ``needs_reference``:
-        1 when the words alone fit more than one structure of this image, else 0.
+        1 when the words alone fit more than one structure of this image, else 0. Rich mixtures
+        are stricter: 1 when whoever knows the words, the history and the structures of the
+        image, but not the masks, is wrong at least half of the time (``guess`` says how often
+        such a reader is right).
 
     Raises:
         DatasetError: no mask has ``settings.min_pixels`` pixels.
     """
-    scene = scene or _measure(masks, oriented)
-    draft = Draft(scene, rng, settings, tuple(region_names))
+    scene = scene or measure(masks, oriented=oriented)
+    draft = (
+        RichDraft(scene, rng, settings, tuple(region_names), complete=complete)
+        if settings.is_rich
+        else Draft(scene, rng, settings, tuple(region_names))
+    )
     if not draft.usable:
         raise DatasetError(
             f"none of {len(masks)} masks has {settings.min_pixels} pixels",
@@ -88,7 +165,7 @@ def twins(
 
     Args: see :func:`build_dialogue`.
     """
-    scene = scene or _measure(masks, oriented)
+    scene = scene or measure(masks, oriented=oriented)
     speaker = Speaker(settings.wording_split, rng, scene.atlas)
     enough = {name for name, s in scene.shapes.items() if s.area >= settings.min_pixels}
     links = [
@@ -112,11 +189,6 @@ def twins(
         one, other = (_twin(scene, link, query, rng, modality) for link in (first, match))
         pairs.append((one, other))
     return pairs
-
-
-def _measure(masks: Mapping[str, BoolMask], oriented: bool) -> Scene:
-    ordered = {name: masks[name] for name in sorted(masks)}
-    return Scene(ordered, anatomy.load(), oriented=oriented)
 
 
 def _twin(

@@ -76,7 +76,7 @@ class Draft:
         self.born: dict[int, int] = {}
         self.known: dict[int, str] = {}
         self.told: set[str] = set()
-        self.used: set[tuple[RelationKind, tuple[str, ...]]] = set()
+        self.used: set[tuple[str, tuple[str, ...]]] = set()
 
     def give_masks(self) -> None:
         """Begin with 1 to 3 masks, leaving at least one structure to ask for if there are two."""
@@ -135,7 +135,7 @@ class Draft:
         else:
             text = wording.answer_unnamed(entity.id)
         evidence = {**link.evidence, "needs_reference": float(needs(link))}
-        self._record(query, text, (entity,), link.fact or link.kind.value, tuple(numbers), evidence)
+        self._record(query, text, (entity,), link.label, tuple(numbers), evidence)
         return True
 
     def _is_open(self, link: Link) -> bool:

@@ -71,6 +71,11 @@ class Link:
     terms: tuple[tuple[str, str], ...] = ()
 
     @property
+    def label(self) -> str:
+        """The kind, as rounds record it; for facts, the kind of fact."""
+        return self.fact or self.kind.value
+
+    @property
     def question(self) -> tuple[RelationKind, str | None, tuple[tuple[str, str], ...]]:
         """All that the words can tell: links that share it differ in their references alone."""
         return self.kind, self.fact, self.terms

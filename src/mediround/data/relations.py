@@ -68,6 +68,7 @@ class Scene:
         oriented: the picture is an axial slice in radiological display.
         axes: where columns and rows lead in the patient, two letters of L R A P S I ("LP" is the
             radiological axial slice, "LI" a coronal one); overrides ``oriented``.
+        spacing: (between rows, between columns) in millimetres, or None where it is unknown.
 
     Attributes:
         kept: whatever callers derive from the scene and want to derive once.
@@ -83,6 +84,7 @@ class Scene:
         *,
         oriented: bool,
         axes: str | None = None,
+        spacing: tuple[float, float] | None = None,
     ) -> None:
         sizes = {mask.shape for mask in masks.values()}
         if len(sizes) > 1:
@@ -91,6 +93,7 @@ class Scene:
         self.shapes: dict[str, Shape] = {s.name: s for s in measured if s is not None}
         self.atlas = atlas
         self.axes = axes or (RADIOLOGICAL if oriented else None)
+        self.spacing = spacing
         self.steps = _steps(self.axes)
         self.kept: dict[Hashable, Any] = {}
         self.margin = max(2.0, 0.01 * max((side for size in sizes for side in size), default=0))
@@ -249,7 +252,7 @@ def _steps(axes: str | None) -> Mapping[str, tuple[int, int]]:
         return {}
     if len(axes) != 2 or not set(axes) <= set(OPPOSITE) or axes[1] in (axes[0], OPPOSITE[axes[0]]):
         raise ValueError(f"axes are {axes!r}; expected two of L R A P S I that cross, such as 'LP'")
-    column, row = axes
+    column, row = axes[0], axes[1]
     return {column: (1, 0), OPPOSITE[column]: (-1, 0), OPPOSITE[row]: (0, -1), row: (0, 1)}
 
 

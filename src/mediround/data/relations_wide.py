@@ -66,7 +66,11 @@ class WideLink:
     target: str
     evidence: Mapping[str, float] = field(default_factory=dict)
     terms: tuple[tuple[str, str], ...] = ()
-    fact: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The kind, as rounds record it."""
+        return self.kind.value
 
     @property
     def question(self) -> tuple[WideKind, tuple[tuple[str, str], ...]]:
@@ -85,16 +89,23 @@ def wide_links(scene: Scene) -> Iterator[WideLink]:
 def rankings(scene: Scene, names: Sequence[str]) -> Iterator[WideLink]:
     """Links that choose among three of ``names``: the largest, the smallest, the n-th from top."""
     for triple in combinations(sorted(set(names)), 3):
-        shapes = [scene.shapes[name] for name in triple]
-        by_area = sorted(shapes, key=lambda shape: shape.area)
-        small, middle, large = (shape.area for shape in by_area)
-        if large >= SIZE_RATIO * middle:
-            ratio = {"ratio": large / middle}
-            yield WideLink(WideKind.LARGEST_OF, triple, by_area[2].name, ratio)
-        if middle >= SIZE_RATIO * small:
-            ratio = {"ratio": middle / small}
-            yield WideLink(WideKind.SMALLEST_OF, triple, by_area[0].name, ratio)
-        yield from _heights(triple, shapes)
+        key = ("ranking", triple)
+        if key not in scene.kept:
+            scene.kept[key] = tuple(_ranked(scene, triple))
+        yield from scene.kept[key]
+
+
+def _ranked(scene: Scene, triple: tuple[str, ...]) -> Iterator[WideLink]:
+    shapes = [scene.shapes[name] for name in triple]
+    by_area = sorted(shapes, key=lambda shape: shape.area)
+    small, middle, large = (shape.area for shape in by_area)
+    if large >= SIZE_RATIO * middle:
+        ratio = {"ratio": large / middle}
+        yield WideLink(WideKind.LARGEST_OF, triple, by_area[2].name, ratio)
+    if middle >= SIZE_RATIO * small:
+        ratio = {"ratio": middle / small}
+        yield WideLink(WideKind.SMALLEST_OF, triple, by_area[0].name, ratio)
+    yield from _heights(triple, shapes)
 
 
 def _heights(triple: tuple[str, ...], shapes: Sequence[Shape]) -> Iterator[WideLink]:

@@ -108,5 +108,11 @@ class Repertoire:
             grouped.setdefault(link.question, []).append(link)
         return {question: tuple(links) for question, links in grouped.items()}
 
+    @cached_property
+    def by_kind(self) -> Mapping[str, tuple[AnyLink, ...]]:
+        """All links of a kind, kinds in alphabetical order."""
+        kinds = sorted({link.kind for link in self.all_links})
+        return {kind: tuple(x for x in self.all_links if x.kind is kind) for kind in kinds}
+
     def _shows(self, link: AnyLink) -> bool:
         return self._usable.issuperset((*link.references, link.target))
