@@ -11,7 +11,7 @@ import numpy as np
 
 from mediround.data.official.record import InexpressibleError
 from mediround.dialogue import Entity, Rle
-from mediround.errors import OutputError
+from mediround.errors import ImageFileError, OutputError
 from mediround.geometry import BoolMask
 from mediround.imaging import ensure_folder
 from mediround.imaging.raster import read_mask, read_raster, write_mask_png
@@ -65,9 +65,12 @@ class Root:
         """Copy the file ``name`` to the same place below ``target``, unless it is there already.
 
         Raises:
+            ImageFileError: there is no such file.
             OutputError: another file of that name is there.
         """
         source, goal = self.path(name), target.path(name)
+        if not source.is_file():
+            raise ImageFileError(f"no file {name!r} below {str(self.folder)!r}")
         if goal.exists():
             if goal.samefile(source) or goal.read_bytes() == source.read_bytes():
                 return
