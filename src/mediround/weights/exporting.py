@@ -65,7 +65,7 @@ def export_tensors(
     folder: Path,
     *,
     rename: Callable[[str], str] = str,
-    naming: Naming,
+    naming: Naming | None,
     packing: Packing,
     shard_bytes: int = SHARD_BYTES,
     tick: Callable[[int], None] | None = None,
@@ -76,7 +76,7 @@ def export_tensors(
         file: a safetensors file of ours.
         folder: exists; receives the shards and, if there are several, their index.
         rename: name in ``file`` -> canonical name.
-        naming: "plain" for a model without adapters, "peft-0.4" for what official programs read.
+        naming: None for what official programs read: "peft-0.4" with adapters, else "plain".
         packing: "torch" for what official programs read; needs memory for one shard.
         shard_bytes: a file grows no larger, unless a single tensor is.
         tick: told now and then how many bytes are there.
@@ -87,7 +87,10 @@ def export_tensors(
         OutputError: no space, or the folder cannot be written.
     """
     tensors = {rename(tensor.key): tensor for tensor in list_tensors([file])[file].tensors}
-    if naming == "plain" and any(".lora_" in name for name in tensors):
+    adapted = any(".lora_" in name for name in tensors)
+    if naming is None:
+        naming = "peft-0.4" if adapted else "plain"
+    if naming == "plain" and adapted:
         raise WeightsError(
             "the model has adapters, which the naming 'plain' has no place for",
             expected="peft-0.4, which the official programs read, or peft",

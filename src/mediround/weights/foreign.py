@@ -23,7 +23,7 @@ Rows = tuple[int, int] | None
 
 #: Under which keys programs put the state dict beside other things.
 _WRAPPERS = ("module", "state_dict", "model_state_dict", "model")
-_REFUSED = re.compile(r"(?:GLOBAL|class|unsupported global:?) `?([\w.]+)", re.IGNORECASE)
+_REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 _CHUNK = 1 << 24
 
 
@@ -183,9 +183,11 @@ def _load(file: Path) -> object:
     try:
         return torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
-        name = _REFUSED.search(str(error).partition("WeightsUnpickler error:")[2])
+        name = _REFUSED.search(str(error))
         if name is None:
-            raise _damaged(file, error) from error
+            # What torch says first is advice to load without protection; the cause comes last.
+            cause = str(error).rpartition("WeightsUnpickler error:")[2].strip().rpartition("\n\n")
+            raise _damaged(file, ValueError((cause[0] or cause[2]).rpartition("\n")[2])) from error
         raise _code(file, f"was not loaded, it would call {name[1]}") from error
     except Exception as error:
         # A damaged or hostile file may raise anything from within the unpickler.

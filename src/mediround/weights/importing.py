@@ -8,6 +8,7 @@ and its adapter.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ from mediround.weights.layouts import LAYOUTS, Part, detect, part_of, place
 from mediround.weights.naming import naming_of, strip
 from mediround.weights.tensors import Listing, Move, Tensor, list_tensors
 
+#: Written beside what was imported.
+RECORD_FILE = "imported.json"
 #: Without one of these no MediRound runs; judge, corrector and adapters may be absent.
 WHOLE: frozenset[Part] = frozenset({"language", "projector", "tower", "sam", "seg", "box"})
 
@@ -128,7 +131,7 @@ def _read(
             f"{source.name} holds {len(names)} tensors of no known layout: {some(tuple(names))}",
             expected=f"one of {', '.join(known.name for known in LAYOUTS)}",
         )
-    account.parts.update(layout.parts)
+    account.parts.update(_recorded_parts(source) or layout.parts)
     account.ignored.update((key, f"no tensor but {kind}") for key, kind in others.items())
     tied: list[tuple[Tensor, tuple[str, ...], str]] = []
     for tensor in tensors:
@@ -160,6 +163,18 @@ def _read(
         files=tuple(file.name for file in found.files),
         passed_over=found.passed_over,
     )
+
+
+def _recorded_parts(source: Path) -> tuple[Part, ...]:
+    """What an earlier import of parts wrote into ``source``; nothing for any other checkpoint."""
+    file = source / RECORD_FILE
+    if not file.is_file():
+        return ()
+    try:
+        parts = json.loads(file.read_text(encoding="utf-8"))["parts"]
+        return tuple(part for part in get_args(Part) if part in parts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointFileError(f"{file.name} cannot be read ({type(error).__name__})") from error
 
 
 def _check_index(tensors: Sequence[Tensor], indexed: Mapping[str, Path]) -> None:
