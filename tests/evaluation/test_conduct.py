@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mediround.dialogue import Dialogue, Entity, Relation, Round
 from mediround.evaluation.cases import Case, Setting
-from mediround.evaluation.conduct import assign, conduct, stand_in
+from mediround.evaluation.conduct import conduct, stand_in
 from mediround.geometry import BoolMask
 
 Masks = Mapping[str, BoolMask]
@@ -210,25 +208,6 @@ def test_a_question_that_the_session_refuses_is_a_miss(
     cases = conduct(session, Dialogue(rounds=(long,)), masks, Setting(), PLACE, rng)
     assert [case.outcome for case in cases] == ["rejected"]
     assert dice(cases) == [0]
-
-
-NAMES = st.sampled_from(["liver", "spleen", "aorta"])
-
-
-@given(st.lists(NAMES, max_size=4), st.lists(st.none() | NAMES, max_size=4))
-def test_targets_take_masks_by_name_then_in_order(
-    targets: list[str], drawn: list[str | None]
-) -> None:
-    found = assign(targets, drawn)
-    used = [place for place in found if place is not None]
-    assert len(found) == len(targets)
-    assert len(used) == len(set(used)) == min(len(targets), len(drawn))
-    by_name = {name: min(targets.count(name), drawn.count(name)) for name in set(targets)}
-    for name, count in by_name.items():
-        own = [drawn[p] for t, p in zip(targets, found, strict=True) if t == name and p is not None]
-        assert own.count(name) == count
-    left = [p for t, p in zip(targets, found, strict=True) if p is not None and drawn[p] != t]
-    assert left == sorted(left)
 
 
 def test_a_stand_in_without_other_structures_is_the_mask_elsewhere(masks: Masks) -> None:

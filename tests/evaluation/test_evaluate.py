@@ -16,10 +16,12 @@ from mediround.evaluation import EvaluationSettings, Setting, evaluate, report
 from mediround.evaluation.cases import CURVES, Case, table
 from mediround.evaluation.metrics import Overlap
 from mediround.evaluation.pool import ModelSource
+from mediround.evaluation.settings import RANDOM
 from mediround.evaluation.swapped import SwappedSettings
 
 TINY = ModelSource("tiny", "cpu")
-FILES = {"report.json", "report.md", "cases.csv", "rounds.png", "entities.png", "judge.png"}
+PLOTS = {"rounds", "entities", "judge", "propagation", "cases"}
+FILES = {"report.json", "report.md", "cases.csv", "cases.parquet"} | {f"{p}.png" for p in PLOTS}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def test_everything_is_written(result: tuple[Path, dict[str, Any]]) -> None:
     )
     stored = json.loads((out / "report.json").read_text())
     assert stored == json.loads(json.dumps({k: v for k, v in found.items() if k != "swapped"}))
-    for name in ("rounds", "entities", "judge"):
+    for name in PLOTS:
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert f"({name}.png)" in (out / "report.md").read_text()
 
@@ -49,7 +51,7 @@ def test_the_report_says_what_the_cases_say(result: tuple[Path, dict[str, Any]])
         rows = [row for row in csv.DictReader(file) if row["entity"]]
     own = [row for row in rows if (row["text"], row["references"]) == ("gold", "predicted")]
     assert {(row["text"], row["references"]) for row in rows} == {
-        (each.text, each.references) for each in CURVES
+        (each.text, each.references) for each in (*CURVES, RANDOM)
     }
     for number in {row["round"] for row in own} | {"all"}:
         dice = [float(row["dice"]) for row in own if number in (row["round"], "all")]
@@ -69,10 +71,10 @@ def test_the_report_says_what_the_cases_say(result: tuple[Path, dict[str, Any]])
 
 
 def test_processes_do_not_change_a_number(dataset: Path, tmp_path: Path) -> None:
-    settings = EvaluationSettings(text="gold", curves=False)
+    settings = EvaluationSettings(text="gold", curves=False, ablations=False)
     for workers in (1, 2):
         evaluate(TINY, dataset, tmp_path / str(workers), settings, workers=workers)
-    for name in ("cases.csv", "report.json", "report.md"):
+    for name in ("cases.csv", "cases.parquet", "report.json", "report.md"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
@@ -101,7 +103,7 @@ def case(**changes: Any) -> Case:
 
 
 def test_refusals_extra_masks_and_names_are_counted() -> None:
-    nothing: dict[str, Any] = {"entity": None, "overlap": None, "score": None}
+    nothing: dict[str, Any] = {"entity": None, "overlap": None, "score": None, "kind": "absent"}
     cases = [
         case(drawn=3),
         case(round=2, entity="spleen"),
@@ -149,7 +151,7 @@ def test_the_command_prints_a_table_or_json(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ["evaluate", "--model", "tiny", "--data", str(dataset), "--device", "cpu"]
-    quick = ["--text", "gold", "--no-curves", "--limit", "1"]
+    quick = ["--text", "gold", "--no-curves", "--no-ablations", "--limit", "1"]
     assert main([*common, *quick, "--out", str(tmp_path / "a")]) == 0
     printed = capsys.readouterr()
     assert "gold text, predicted references" in printed.out

@@ -30,6 +30,13 @@ class References(StrEnum):
     RANDOM = "random"
 
 
+class Correction(StrEnum):
+    """Whether the model corrects its masks."""
+
+    ON = "on"
+    OFF = "off"
+
+
 class Split(StrEnum):
     """Which patients."""
 
@@ -40,7 +47,12 @@ class Split(StrEnum):
 
 def evaluate(  # one parameter an option
     data: Annotated[
-        Path, typer.Option(help="An nnU-Net raw folder, or a folder that holds several.")
+        Path,
+        typer.Option(
+            help="Labelled images (an nnU-Net raw folder, or a folder that holds several), a "
+            "folder of 'mediround data build', or a file of dialogues (.jsonl, .json, or the "
+            "official bracket JSON)."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the report, the cases and the plots.")],
     model: Annotated[str, typer.Option(help="A preset or a model folder.")] = "nano",
@@ -54,6 +66,10 @@ def evaluate(  # one parameter an option
             "those of random other structures."
         ),
     ] = References.PREDICTED,
+    correction: Annotated[
+        Correction | None,
+        typer.Option(help="Correct masks or not; by default as the model ships."),
+    ] = None,
     curves: Annotated[
         bool, typer.Option(help="Measure the three usual settings besides, for comparison.")
     ] = True,
@@ -64,7 +80,12 @@ def evaluate(  # one parameter an option
         list[str] | None, typer.Option(help="Data set folder to use; may be repeated.")
     ] = None,
     split: Annotated[Split, typer.Option(help="Which patients.")] = Split.VALIDATION,
-    per_slice: Annotated[int, typer.Option(min=1, help="Dialogues on each slice.")] = 1,
+    per_slice: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Dialogues on each slice: 1 where they are made now, else all there are."
+        ),
+    ] = None,
     dialogues: Annotated[bool, typer.Option(help="Hold dialogues.")] = True,
     swapped: Annotated[
         bool, typer.Option(help="Ask twins that differ in their referenced masks alone.")
@@ -73,6 +94,21 @@ def evaluate(  # one parameter an option
     kind: Annotated[
         list[str] | None, typer.Option(help="Kind of twins; may be repeated; all by default.")
     ] = None,
+    ablations: Annotated[
+        bool,
+        typer.Option(help="Hold the dialogues with random references too, and ask a few twins."),
+    ] = True,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Hold the dialogues as a baseline too; may be repeated; 'all' for every one: "
+            "single-round, text-rewriting, closed-set, segllm-style, majority-location, "
+            "named-location."
+        ),
+    ] = None,
+    boundary: Annotated[
+        bool, typer.Option(help="Measure how far outlines lie apart (MONAI).")
+    ] = True,
     seed: Annotated[int, typer.Option(help="Of all random choices.")] = 0,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes; the numbers do not depend on it.")
@@ -83,7 +119,8 @@ def evaluate(  # one parameter an option
 ) -> None:
     """Measure a model round by round on labelled images.
 
-    Writes report.json, report.md, cases.csv and plots; with --swapped also swapped.json.
+    Writes report.json, report.md, cases.parquet, cases.csv, swapped.json and plots. After an
+    interruption the same command goes on where it stopped.
 
     Example: mediround evaluate --model nano --data datasets --out results --limit 20
     """
@@ -98,6 +135,7 @@ def evaluate(  # one parameter an option
     settings = EvaluationSettings(
         text=text.value,
         references=references.value,
+        correction=None if correction is None else correction.value,
         curves=curves,
         split=split.value,
         limit=limit,
@@ -105,6 +143,9 @@ def evaluate(  # one parameter an option
         per_slice=per_slice,
         dialogues=dialogues,
         swapped=twins,
+        ablations=ablations,
+        baselines=_baselines(baseline or []),
+        boundary=boundary,
         seed=seed,
     )
     with _bar() as progress:
@@ -127,6 +168,12 @@ def _kinds(names: list[str]) -> Any:
     return tuple(each for each in KINDS if each in names) if names else KINDS
 
 
+def _baselines(names: list[str]) -> tuple[str, ...]:
+    from mediround.evaluation.settings import BASELINES
+
+    return tuple(BASELINES) if "all" in names else tuple(dict.fromkeys(names))
+
+
 def _show(report: dict[str, Any], console: Console) -> None:
     if "rounds" in report:
         rounds = Table("round", "masks", "Dice", "gIoU", "cIoU", box=None, pad_edge=False)
@@ -139,6 +186,8 @@ def _show(report: dict[str, Any], console: Console) -> None:
             own = (curve["rounds"].get(n, {}).get("dice") for n in report["rounds"])
             curves.add_row(name, *map(_number, own))
         console.print(curves)
+        for name, each in report["baselines"].items():
+            console.print(f"baseline {name}: Dice {_number(each['rounds']['all']['dice'])}")
         judge = report["judge"]
         console.print(
             f"judge: Spearman {_number(judge['spearman'])}, calibration error "

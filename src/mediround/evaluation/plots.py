@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from mediround.evaluation.cases import Case
@@ -66,13 +67,66 @@ def judge(cases: Sequence[Case], calibration: Table, path: Path) -> None:
     for each in bins:
         where = (each["predicted"], each["true"])
         right.annotate(
-            str(each["n"]), where, (4, -10), textcoords="offset points", fontsize="small"
+            str(each["n"]),
+            where,
+            (5, 5 if each["true"] < 0.1 else -11),
+            textcoords="offset points",
+            fontsize="small",
         )
     for axes in (left, right):
         axes.plot([0, 1], [0, 1], color="gray", linewidth=1, linestyle=":")
         axes.set(xlabel="score", ylabel="IoU", xlim=(0, 1), ylim=(0, 1))
     if judged:
         left.legend(loc="upper left", fontsize="small")
+    _save(figure, path)
+
+
+def propagation(found: Table, path: Path) -> None:
+    """Dice of a round by the Dice of what it builds on, with intervals and numbers of masks."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    titles = {
+        "by_reference": "Dice of the masks that the question shows",
+        "by_previous_round": "Dice of the round before",
+    }
+    for axes, (key, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
+        rows = found[key]["classes"]
+        names = ["missing" if r["high"] <= 0.01 else f"{r['low']:g}–{r['high']:g}" for r in rows]
+        dice = [row["dice"] for row in rows]
+        axes.bar(names, dice, color="tab:blue", alpha=0.6)
+        for place, row in enumerate(rows):
+            if row["ci95"] is not None:
+                axes.plot([place, place], row["ci95"], color="black", linewidth=1)
+            axes.annotate(
+                f"n = {row['n']}", (place, 0.02), ha="center", fontsize="small", color="black"
+            )
+        axes.set(xlabel=title, ylabel="Dice", ylim=(0, 1))
+    _save(figure, path)
+
+
+def matrix(found: Table, path: Path) -> None:
+    """Dice by training (rows) and test data set (columns); own cells are framed."""
+    rows, columns = list(found["rows"]), list(found["columns"])
+    figure = Figure(figsize=(3 + 1.3 * len(columns), 2 + 0.7 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    values = [
+        [found["rows"][row].get(column, {}).get("dice", float("nan")) for column in columns]
+        for row in rows
+    ]
+    shown = axes.imshow(values, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+    for y, row in enumerate(rows):
+        for x, column in enumerate(columns):
+            cell = found["rows"][row].get(column)
+            if cell is None:
+                continue
+            ink = "black" if cell["dice"] > 0.6 else "white"
+            axes.text(x, y, f"{cell['dice']:.2f}", ha="center", va="center", color=ink)
+            if cell["own"]:
+                frame = Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, fill=False, color="red", lw=2)
+                axes.add_patch(frame)
+    axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set(xlabel="tested on", ylabel="trained on")
+    figure.colorbar(shown, label="Dice")
     _save(figure, path)
 
 

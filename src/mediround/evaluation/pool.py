@@ -43,6 +43,7 @@ def run(
     *,
     workers: int = 1,
     progress: Progress | None = None,
+    arrived: Callable[[int, Result], None] | None = None,
 ) -> list[Result]:
     """``work(model, item)`` for every item, in the order of the items.
 
@@ -53,11 +54,17 @@ def run(
         source: the model.
         progress: called after every item.
         workers: processes; with 1 the work is done in this one.
+        arrived: called with the place of an item and its result, in their order, before
+            ``progress``.
     """
     results: list[Result] = []
+    if not items:
+        return results
     with _workers(work, items, source, workers) as stream:
         for result in stream:
             results.append(result)
+            if arrived is not None:
+                arrived(len(results) - 1, result)
             if progress is not None:
                 progress(len(results), len(items))
     return results

@@ -9,16 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from mediround.evaluation import ablation, propagation, turns
 from mediround.evaluation.cases import Case, Setting
-from mediround.evaluation.metrics import Overlap, Scores
-from mediround.evaluation.selection import generator
-from mediround.evaluation.statistics import (
-    Interval,
-    bootstrap_ratio,
-    calibration_error,
-    reliability,
-    spearman,
-)
+from mediround.evaluation.scores import by_round, grouped, interval, intervals, score
+from mediround.evaluation.statistics import calibration_error, reliability, spearman
+from mediround.evaluation.turns import ABSENT
 
 Table = dict[str, Any]
 
@@ -31,26 +26,40 @@ GROUPS: Mapping[str, Callable[[Case], str]] = {
 """Parts of a report -> what its masks are grouped by."""
 
 
-def build(cases: Sequence[Case], setting: Setting, settings: Sequence[Setting], seed: int) -> Table:
-    """All numbers of ``setting``, and the rounds of every setting.
+def build(
+    cases: Sequence[Case],
+    setting: Setting,
+    settings: Sequence[Setting],
+    seed: int,
+    *,
+    baselines: Sequence[Setting] = (),
+) -> Table:
+    """All numbers of ``setting``, the rounds of every setting, and what they are compared with.
 
     Intervals are 95 % bootstrap intervals over patients, resampled within their data sets.
+    ``hd95`` is a share of the image's diagonal; it and ``nsd`` are None where not measured.
     """
     own = [case for case in cases if case.setting == setting]
     masks = [case for case in own if case.entity is not None]
-    by_dataset = _grouped(masks, lambda case: case.dataset)
-    groups = {key: _grouped(masks, group) for key, group in GROUPS.items()}
+    by_dataset = grouped(masks, lambda case: case.dataset)
+    groups = {key: grouped(masks, group) for key, group in GROUPS.items()}
     return {
         "rounds": by_round(masks),
         **{
-            key: {name: _score(cases) for name, cases in group.items()}
+            key: {name: score(cases) for name, cases in group.items()}
             for key, group in groups.items()
         },
         "datasets": {name: {"rounds": by_round(group)} for name, group in by_dataset.items()},
         "outcomes": Counter(sorted(case.outcome for case in masks)),
         "refusals": _refusals(own),
+        "false_premise": turns.false_premise(own),
         "name_accuracy": _name_accuracy(masks),
+        "multi_target": turns.multi_target(masks),
+        "answers_in_words": turns.answers_in_words(own),
         "judge": judge(masks),
+        "propagation": propagation.build(cases, setting, seed),
+        "ablations": {"random": ablation.random_references(cases, setting, seed)},
+        "baselines": ablation.baselines(cases, setting, baselines, seed),
         "curves": {each.name: _curve(cases, each, seed) for each in settings},
         "ci95": intervals(masks, seed)
         | {"datasets": {name: intervals(group, seed) for name, group in by_dataset.items()}}
@@ -66,40 +75,11 @@ def _curve(cases: Sequence[Case], setting: Setting, seed: int) -> Table:
     return {"rounds": by_round(masks), "ci95": intervals(masks, seed)["rounds"]}
 
 
-def by_round(masks: Sequence[Case]) -> dict[str, Table]:
-    """Round number, and "all" -> scores."""
-    return _scores(masks, lambda case: str(case.round)) | {"all": _score(masks)}
-
-
-def intervals(masks: Sequence[Case], seed: int) -> Table:
-    """Intervals of dice, giou and ciou over all masks, and under "rounds" for each round."""
-    names = ("dice", "giou", "ciou")
-    rounds = {
-        number: {name: interval(group, name, seed) for name in names}
-        for number, group in _grouped(masks, lambda case: str(case.round)).items()
-    }
-    return {name: interval(masks, name, seed) for name in names} | {"rounds": rounds}
-
-
-def interval(masks: Sequence[Case], metric: str, seed: int) -> Interval | None:
-    """The 95 % interval of one metric; None where fewer than two patients were seen."""
-    fractions = [_fraction(each, metric) for each in _overlaps(masks)]
-    return bootstrap_ratio(
-        [top for top, _ in fractions],
-        [bottom for _, bottom in fractions],
-        [(case.dataset, case.patient) for case in masks],
-        generator(seed, "bootstrap"),
-        strata=[case.dataset for case in masks],
-    )
-
-
 def judge(masks: Sequence[Case]) -> Table:
     """How well the judge's score foretells the true IoU: over everything, and per data set."""
     judged = [case for case in masks if case.score is not None]
     table = _judged(judged)
-    scores, truths = _judgements(judged)
-    table["reliability"] = [dataclasses.asdict(each) for each in reliability(scores, truths)]
-    groups = _grouped(judged, lambda case: case.dataset)
+    groups = grouped(judged, lambda case: case.dataset)
     table["datasets"] = {name: _judged(group) for name, group in groups.items()}
     return table
 
@@ -112,6 +92,7 @@ def _judged(cases: Sequence[Case]) -> Table:
         "spearman": spearman(scores, truths),
         "mae": float(errors.mean()) if scores else None,
         "ece": calibration_error(scores, truths),
+        "reliability": [dataclasses.asdict(each) for each in reliability(scores, truths)],
     }
 
 
@@ -124,15 +105,9 @@ def _judgements(cases: Iterable[Case]) -> tuple[list[float], list[float]]:
     return [score for score, _ in pairs], [iou for _, iou in pairs]
 
 
-def _fraction(overlap: Overlap, metric: str) -> tuple[float, float]:
-    if metric == "ciou":
-        return overlap.intersection, overlap.union
-    return (overlap.dice if metric == "dice" else overlap.iou), 1.0
-
-
 def _refusals(cases: Sequence[Case]) -> Table:
     """Absent structures that were refused, present ones that were, and masks nobody asked for."""
-    absent = [case for case in cases if case.entity is None]
+    absent = [case for case in cases if case.kind == ABSENT]
     asked = {
         (case.dataset, case.slice, case.dialogue, case.round): case
         for case in cases
@@ -154,22 +129,3 @@ def _name_accuracy(masks: Sequence[Case]) -> Table:
     named = [case for case in masks if case.named and case.outcome == "drawn"]
     right = sum(case.predicted_name == case.entity for case in named)
     return {"n": len(named), "accuracy": right / len(named) if named else None}
-
-
-def _overlaps(masks: Iterable[Case]) -> list[Overlap]:
-    return [case.overlap for case in masks if case.overlap is not None]
-
-
-def _score(masks: Iterable[Case]) -> Table:
-    return dataclasses.asdict(Scores.over(_overlaps(masks)))
-
-
-def _scores(masks: Sequence[Case], key: Callable[[Case], str]) -> dict[str, Table]:
-    return {name: _score(group) for name, group in _grouped(masks, key).items()}
-
-
-def _grouped(cases: Iterable[Case], key: Callable[[Case], str]) -> dict[str, list[Case]]:
-    groups: dict[str, list[Case]] = {}
-    for case in cases:
-        groups.setdefault(key(case), []).append(case)
-    return dict(sorted(groups.items()))

@@ -4,19 +4,80 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
+from mediround import anatomy
+from mediround.data.builder import DialogueSettings, build_dialogue
+from mediround.data.relations import Scene
 from mediround.data.sources import LabelledSlice, NnunetFolder, Split, patient_of
+from mediround.dialogue import Dialogue
 from mediround.errors import DatasetError
+from mediround.geometry import BoolMask
+from mediround.imaging import Image
 
 logger = logging.getLogger(__name__)
 
 Part = Literal["train", "validation", "all"]
+Item = TypeVar("Item")
+
+
+class Labelled(Protocol):
+    """One image with everything that is labelled in it."""
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set."""
+
+    @property
+    def patient(self) -> str:
+        """Whose image it is."""
+
+    @property
+    def name(self) -> str:
+        """Case and slice, unique in the data set."""
+
+    @property
+    def image(self) -> Image:
+        """The image."""
+
+    @property
+    def oriented(self) -> bool:
+        """Column 0 is known to be the patient's right and row 0 anterior."""
+
+    def masks(self) -> Mapping[str, BoolMask]:
+        """Entity name -> bool mask (H, W)."""
+
+
+class Chosen(Protocol):
+    """Images to be looked at; small, so that it can be sent to another process.
+
+    Equal objects have equal ``repr``, which says what an interrupted evaluation was about.
+    """
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set."""
+
+    @property
+    def case(self) -> str:
+        """Name of the case, unique in the data set."""
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """Names of the images."""
+
+    def read(self) -> Iterator[Labelled]:
+        """The images."""
+
+    def dialogues(
+        self, each: Labelled, mixture: DialogueSettings, *, per_slice: int | None, seed: int
+    ) -> list[Dialogue]:
+        """The dialogues about one of the images, made now or long ago, ``per_slice`` at most."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +105,27 @@ class ChosenCase:
         for each in NnunetFolder(self.folder).read(self.case):
             if each.name in wanted:
                 yield each
+
+    def dialogues(
+        self, each: Labelled, mixture: DialogueSettings, *, per_slice: int | None, seed: int
+    ) -> list[Dialogue]:
+        """``per_slice`` dialogues (None: one) from the labels; the same for equal arguments."""
+        assert isinstance(each, LabelledSlice)  # what read() yields
+        masks = each.masks()
+        ordered = {name: masks[name] for name in sorted(masks)}
+        scene = Scene(ordered, anatomy.load(), oriented=each.oriented)
+        return [
+            build_dialogue(
+                masks,
+                generator(seed, each.dataset, each.name, number),
+                settings=mixture,
+                modality=each.image.modality.value,
+                oriented=each.oriented,
+                region_names=tuple(each.names.values()),
+                scene=scene,
+            )
+            for number in range(per_slice or 1)
+        ]
 
 
 def find_datasets(data: Path, only: Collection[str] = ()) -> tuple[list[Path], dict[str, str]]:
@@ -108,7 +190,7 @@ def choose(folder: Path, part: Part, limit: int | None, min_pixels: int) -> list
             f"the {part} part of {folder.name} has no labelled slices",
             expected=f"at least one structure of {min_pixels} pixels",
         )
-    return _by_case(folder, _spread(listed, limit))
+    return _by_case(folder, spread(listed, limit))
 
 
 def generator(seed: int, *names: object) -> np.random.Generator:
@@ -125,7 +207,8 @@ def _shows(each: LabelledSlice, min_pixels: int) -> bool:
     )
 
 
-def _spread(listed: Sequence[tuple[str, str]], limit: int | None) -> Sequence[tuple[str, str]]:
+def spread(listed: Sequence[Item], limit: int | None) -> Sequence[Item]:
+    """At most ``limit`` items, taken at even distances; all for None."""
     if limit is None or limit >= len(listed):
         return listed
     return [listed[(2 * place + 1) * len(listed) // (2 * limit)] for place in range(limit)]

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +33,11 @@ def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval
     low = (middle - spread) / scale if successes else 0.0
     high = (middle + spread) / scale if successes < trials else 1.0
     return low, high
+
+
+def proportion(right: int, n: int) -> dict[str, Any]:
+    """How many of how many, their share, and Wilson's 95 % interval; None without trials."""
+    return {"n": n, "right": right, "share": right / n if n else None, "ci95": wilson(right, n)}
 
 
 def bootstrap_ratio(

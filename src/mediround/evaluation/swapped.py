@@ -18,12 +18,11 @@ import numpy as np
 from mediround import anatomy
 from mediround.data.builder import DialogueSettings, twins
 from mediround.data.relations import RelationKind, Scene
-from mediround.data.sources import LabelledSlice
 from mediround.dialogue import Dialogue
 from mediround.evaluation.conduct import stand_in
 from mediround.evaluation.metrics import Overlap
 from mediround.evaluation.pool import ModelSource, Progress, run
-from mediround.evaluation.selection import ChosenCase, generator
+from mediround.evaluation.selection import Chosen, Labelled, generator
 from mediround.geometry import BoolMask
 from mediround.session import Model
 
@@ -67,7 +66,7 @@ class SwappedSettings:
 class Pair:
     """Two one-round dialogues that differ in their given masks and their targets."""
 
-    source: ChosenCase
+    source: Chosen
     patient: str
     slice: str
     kind: RelationKind
@@ -103,13 +102,15 @@ class PairResult:
     control: tuple[Reply, Reply] | None
 
 
-def plan(chosen: Sequence[ChosenCase], settings: SwappedSettings) -> list[Pair]:
+def plan(chosen: Sequence[Chosen], settings: SwappedSettings) -> list[Pair]:
     """The pairs to ask, the same for equal arguments.
 
     Slices come in random order and each gives one pair before any gives a second; data sets take
     turns. Pairs of one slice differ in their structures or in their words.
     """
-    stocks = [_Stock(list(group), settings) for _, group in groupby(chosen, key=lambda c: c.folder)]
+    stocks = [
+        _Stock(list(group), settings) for _, group in groupby(chosen, key=lambda c: c.dataset)
+    ]
     pairs: list[Pair] = []
     for kind in settings.kinds:
         streams = [stock.pairs(kind) for stock in stocks]
@@ -134,9 +135,9 @@ def ask(
     progress: Progress | None = None,
 ) -> list[PairResult]:
     """Ask every pair, case by case."""
-    order = {pair.source: [] for pair in pairs}  # type: dict[ChosenCase, list[Pair]]
+    order: dict[tuple[str, str], list[Pair]] = {}
     for pair in pairs:
-        order[pair.source].append(pair)
+        order.setdefault((pair.source.dataset, pair.source.case), []).append(pair)
     work = partial(_ask_case, settings=settings)
     found = run(work, list(order.values()), source, workers=workers, progress=progress)
     return [result for results in found for result in results]
@@ -146,9 +147,9 @@ def ask(
 class _Stock:
     """The slices of one data set, measured once."""
 
-    chosen: list[ChosenCase]
+    chosen: list[Chosen]
     settings: SwappedSettings
-    slices: list[tuple[ChosenCase, LabelledSlice, Scene]] = field(default_factory=list)
+    slices: list[tuple[Chosen, Labelled, Scene]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for case in self.chosen:
@@ -197,9 +198,7 @@ def _ask_case(model: Model, pairs: Sequence[Pair], settings: SwappedSettings) ->
     return [_ask_pair(model, slices[pair.slice], pair, settings) for pair in pairs]
 
 
-def _ask_pair(
-    model: Model, where: LabelledSlice, pair: Pair, settings: SwappedSettings
-) -> PairResult:
+def _ask_pair(model: Model, where: Labelled, pair: Pair, settings: SwappedSettings) -> PairResult:
     masks = where.masks()
     names = where.dataset, where.name, pair.kind, pair.number
     rng = generator(settings.seed, "control", *names)
@@ -231,7 +230,7 @@ def _others(
 
 def _reply(
     model: Model,
-    where: LabelledSlice,
+    where: Labelled,
     twin: Dialogue,
     masks: Mapping[str, BoolMask],
     shown: Sequence[BoolMask],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mediround.evaluation.selection import generator
-from mediround.evaluation.statistics import bootstrap_ratio, wilson
+from mediround.evaluation.statistics import bootstrap_ratio, proportion
 from mediround.evaluation.swapped import PairResult, Reply, SwappedSettings
 
 Table = dict[str, Any]
@@ -30,6 +30,19 @@ def build(results: Sequence[PairResult], settings: SwappedSettings) -> Table:
         "swapped_settings": dataclasses.asdict(settings),
         "kinds": kinds,
         "pairs": [dataclasses.asdict(result) for result in results],
+    }
+
+
+def summary(pairs: Mapping[str, Any]) -> Table:
+    """Kind -> pairs, share of pairs with both right, and the same with random references."""
+    return {
+        name: {
+            "n": each["both_right"]["n"],
+            "both_right": each["both_right"]["share"],
+            "ci95": each["both_right"]["ci95"],
+            "random_references": each["random_references"]["both_right"]["share"],
+        }
+        for name, each in pairs["kinds"].items()
     }
 
 
@@ -60,9 +73,7 @@ def _rates(results: Sequence[PairResult], seed: int) -> Table:
 
 def wilson_share(successes: Sequence[bool]) -> Table:
     """Number, share and Wilson's 95 % interval; share and interval are None without trials."""
-    count, right = len(successes), sum(successes)
-    share = right / count if count else None
-    return {"n": count, "right": right, "share": share, "ci95": wilson(right, count)}
+    return proportion(sum(successes), len(successes))
 
 
 def _share(pairs: Sequence[Replies], test: Callable[[Replies], bool]) -> Table:

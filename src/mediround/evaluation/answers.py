@@ -1,0 +1,117 @@
+"""Whether an answer in words says what the annotated one says: side, size, count, name, yes or no.
+
+Not the wording is compared but what it claims. Every kind of claim that the annotated answer makes
+must be made by the answer too, and agree; what the answer says besides is ignored, except that it
+may not take both sides of a question.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from mediround import anatomy
+from mediround.dialogue import MARKER, markers
+
+SIZE_TOLERANCE = 0.25
+"""Relative error up to which a measured size counts as right."""
+
+_WORDS = (
+    "no none zero",
+    "one a single",
+    "two both",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+)
+_COUNTS = {word: count for count, words in enumerate(_WORDS) for word in words.split()}
+_NUMBER_WORDS = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
+_MEASURE = re.compile(
+    r"(\d+(?:[.,]\d+)?)\s*(%|per ?cent|percent|mm²|cm²|mm2|cm2|square \w+|mm|cm|pixels?|px)",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"(?<![\d.,])\d+(?![\d]|[.,]\d)")
+_SIDE = re.compile(r"\b(left|right)\b", re.IGNORECASE)
+_YES_NO = re.compile(r"^\W*(yes|no)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a sentence says, as far as it can be compared."""
+
+    sides: frozenset[str]
+    sizes: tuple[tuple[float, str], ...]
+    counts: frozenset[int]
+    names: frozenset[str]
+    masks: frozenset[int]
+    verdict: str | None
+
+    @classmethod
+    def of(cls, text: str) -> Claims:
+        """Read ``text``."""
+        bare = MARKER.sub(" ", text)
+        names = anatomy.load().recognise(bare)
+        sizes = tuple(
+            (float(number.replace(",", ".")), _unit(unit))
+            for number, unit in _MEASURE.findall(bare)
+        )
+        rest = _MEASURE.sub(" ", bare)
+        counts = {int(number) for number in _NUMBER.findall(rest)}
+        words = {word for word in re.findall(r"[a-z]+", rest.lower()) if word in _NUMBER_WORDS}
+        verdict = _YES_NO.match(bare)
+        return cls(
+            sides=frozenset(side.lower() for side in _SIDE.findall(bare)),
+            sizes=sizes,
+            counts=frozenset(counts | {_COUNTS[word] for word in words}),
+            names=frozenset(names),
+            masks=frozenset(markers(text)),
+            verdict=None if verdict is None else verdict.group(1).lower(),
+        )
+
+    @property
+    def any(self) -> bool:
+        """Whether it claims anything at all."""
+        told = (self.sides, self.sizes, self.counts, self.names, self.masks)
+        return any(told) or self.verdict is not None
+
+
+def agrees(answer: str, expected: str) -> bool | None:
+    """Whether ``answer`` claims what ``expected`` does; None where that claims nothing (talk).
+
+    Markers ``[n]`` of both must count alike.
+    """
+    wanted, said = Claims.of(expected), Claims.of(answer)
+    if not wanted.any:
+        return None
+    if wanted.sizes and not _same_sizes(said.sizes, wanted.sizes):
+        return False
+    pairs = (
+        (said.sides, wanted.sides),
+        (said.counts, wanted.counts),
+        (said.names, wanted.names),
+        (said.masks, wanted.masks),
+    )
+    if any(there and own != there for own, there in pairs):
+        return False
+    return wanted.verdict is None or said.verdict == wanted.verdict
+
+
+def _same_sizes(said: tuple[tuple[float, str], ...], wanted: tuple[tuple[float, str], ...]) -> bool:
+    return len(said) == len(wanted) and all(
+        unit == there and abs(value - true) <= SIZE_TOLERANCE * true
+        for (value, unit), (true, there) in zip(said, wanted, strict=True)
+    )
+
+
+def _unit(text: str) -> str:
+    plain = text.lower().replace("²", "2")
+    if plain.startswith("square"):
+        plain = {"c": "cm2", "m": "mm2"}.get(plain.removeprefix("square ")[:1], plain)
+    if plain.startswith("per"):
+        return "%"
+    return "pixel" if plain.startswith("p") else plain
