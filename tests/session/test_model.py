@@ -27,9 +27,9 @@ def counted(
     model, calls = make_model(), list[None]()
     original = model.network.see
 
-    def see(pixels: torch.Tensor) -> ImageFeatures:
+    def see(*pixels: torch.Tensor) -> ImageFeatures:
         calls.append(None)
-        return original(pixels)
+        return original(*pixels)
 
     monkeypatch.setattr(model.network, "see", see)
     return model, calls

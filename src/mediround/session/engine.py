@@ -58,9 +58,7 @@ class Session:
         self._now = 0
         with model.lock:
             encoded = model.encode(image)
-            self._reader = Reader(
-                model.network, encoded.features, encoded.placement, keep=keep_cache
-            )
+            self._reader = Reader(model.network, encoded.features, encoded.view, keep=keep_cache)
 
     @property
     def dialogue(self) -> Dialogue:

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from mediround.dialogue import Dialogue
 from mediround.errors import InputError, SessionFileError
-from mediround.geometry import Placement
 from mediround.imaging import Image, Modality, Plane, Volume
-from mediround.imaging.normalise import normalise
 from mediround.model.loading import load_model
 from mediround.model.mediround import ImageFeatures, MediRound
+from mediround.model.view import View, look
 from mediround.session.source import Source, open_source
 from mediround.session.store import SessionFile
 
@@ -34,10 +33,10 @@ KEPT_IMAGES = 8
 
 @dataclass(frozen=True)
 class Encoded:
-    """An image as the network sees it, and where it lies on the canvas."""
+    """An image as the network sees it, and the way to it from the image's own pixels."""
 
     features: ImageFeatures
-    placement: Placement
+    view: View
 
 
 class Model:
@@ -130,10 +129,9 @@ class Model:
         with self.lock:
             key = f"{image.content_hash} {image.modality} {image.unit}"
             if key not in self._encoded:
-                canvas = normalise(image, self.network.config.normalisation)
-                device = self.network.segmenter.no_mask.device
-                features = self.network.see(torch.from_numpy(canvas.pixels).to(device))
-                self._encoded[key] = Encoded(features, canvas.placement)
+                view, device = look(image, self.network.config), self.network.device
+                pixels = [torch.from_numpy(each).to(device) for each in view.pixels]
+                self._encoded[key] = Encoded(self.network.see(*pixels), view)
                 if len(self._encoded) > KEPT_IMAGES:
                     self._encoded.popitem(last=False)
             self._encoded.move_to_end(key)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from mediround.dialogue import Dialogue
 from mediround.errors import QueryError
-from mediround.geometry import Placement
 from mediround.model.kv_cache import KeyValueCache
 from mediround.model.mediround import Drawn, ImageFeatures, MediRound, Spoken
+from mediround.model.view import View
 from mediround.prompt import IMAGE_KEY, Prompt
 
 LONGEST_ANSWER = 64
@@ -43,9 +43,9 @@ class Reader:
     """
 
     def __init__(
-        self, model: MediRound, image: ImageFeatures, placement: Placement, *, keep: bool = True
+        self, model: MediRound, image: ImageFeatures, view: View, *, keep: bool = True
     ) -> None:
-        self.model, self.image, self.placement, self.keep = model, image, placement, keep
+        self.model, self.image, self.view, self.keep = model, image, view, keep
         self._cache = KeyValueCache()
         self._references: dict[str, Tensor] = {}
 
@@ -82,15 +82,13 @@ class Reader:
     def _draw(self, spoken: Spoken, first: int) -> Answer:
         text = self.model.prompter.text(spoken.ids, first)
         if len(spoken.states) == 0:
-            empty = np.zeros((0, *self.placement.source), dtype=bool)
+            empty = np.zeros((0, *self.view.size), dtype=bool)
             return Answer(text, empty, np.zeros(0, np.float32))
         drawn: Drawn = self.model.draw(self.image, spoken.states)
-        outside = float(drawn.logits.min().clamp(max=-1.0))
         # A mask may be well drawn and yet of the wrong structure: doubt in the words counts too.
         judged = drawn.scores * spoken.certainty
-        logits, scores = (t.float().numpy(force=True) for t in (drawn.logits, judged))
-        maps = [self.placement.to_source(each, outside) for each in logits]
-        return Answer(text, np.stack(maps) > 0, scores)
+        scores = judged.float().numpy(force=True)
+        return Answer(text, self.view.masks(drawn.logits), scores)
 
     def _contents(
         self, dialogue: Dialogue, prompt: Prompt
@@ -109,8 +107,6 @@ class Reader:
         return hashes, tokens
 
     def _refer(self, mask: NDArray[np.bool_]) -> Tensor:
-        side = self.image.trunk.shape[-1]
-        canvas = self.placement.to_canvas(mask)
-        cell = canvas.shape[0] // side
-        covered = canvas.reshape(side, cell, side, cell).mean((1, 3), dtype=np.float32)
-        return self.model.refer(self.image, torch.from_numpy(covered).to(self.image.trunk.device))
+        mark = self.view.mark(mask)
+        device = self.model.device
+        return self.model.refer(self.image, *(torch.from_numpy(each).to(device) for each in mark))
