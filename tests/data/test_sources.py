@@ -71,7 +71,7 @@ def test_slices_have_image_labels_and_canonical_names(pictures: Path) -> None:
     source = NnunetFolder(pictures)
     assert source.modality is Modality.CT
     assert source.oriented
-    assert source.names == {1: "liver", 2: "Milz", 5: "left kidney"}
+    assert source.names == {1: "liver", 2: "milz", 5: "left kidney"}
     (found,) = source.read("ABD_003_20")
     assert (found.dataset, found.patient, found.name) == ("Dataset001_A", "ABD_003", "ABD_003_20")
     assert found.image.modality is Modality.CT
@@ -114,7 +114,7 @@ def test_labelled_slices_of_volumes_are_read_as_people_look_at_them(volumes: Pat
 
 def test_image_and_labels_of_a_volume_stay_together(volumes: Path) -> None:
     for found in NnunetFolder(volumes).slices("train"):
-        marked = found.image.pixels[found.masks()["Milz"]]
+        marked = found.image.pixels[found.masks()["milz"]]
         stored = np.arange(9 * 12 * 3).reshape(9, 12, 3)[1:4, 2:9, 1] + 1
         assert sorted(marked.tolist()) == sorted(stored.ravel().tolist())
 

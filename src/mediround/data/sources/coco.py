@@ -196,8 +196,8 @@ def outline_to_mask(annotation: Annotation, image: Image) -> BoolMask:
             )
         return mask
     polygons = [_checked_polygon(each, image.size, who) for each in outline]
-    codes = coco.frPyObjects(polygons, height, width)
-    return np.asarray(coco.decode(coco.merge(codes)), dtype=np.bool_)
+    merged = coco.merge(coco.frPyObjects(polygons, height, width))
+    return decode_rle({"size": merged["size"], "counts": merged["counts"].decode("ascii")})
 
 
 def _from_runs(code: Mapping[str, Any]) -> BoolMask:

@@ -31,8 +31,9 @@ FILES: Final = (
 """Names under which a folder's names file is found."""
 
 _BACKGROUND: Final = frozenset({"background", "bg", "clear label", "unknown", "none"})
-_QUOTED = re.compile(r"""^\s*(\S+?)\s*[,;\t ].*["']([^"']+)["']\s*$""")
-_PLAIN = re.compile(r"^\s*([^\s,;]+)\s*[,;\t ]\s*(.+?)(?:[,;\t ]+-?\d+(?:\.\d+)?){0,6}\s*$")
+_KEY = r"""^\s*["']?([\w.\-]+)["']?\s*[:,;\t ]"""
+_QUOTED = re.compile(_KEY + r"""(?:.*[,;\t ])?\s*["']([^"']+)["']\s*$""")
+_PLAIN = re.compile(_KEY + r"\s*(.+?)(?:[,;\t ]+-?\d+(?:\.\d+)?){0,6}\s*$")
 
 
 def find_names_file(folder: Path) -> Path | None:
@@ -106,7 +107,7 @@ def _from_text(text: str) -> dict[str, str]:
         found = _QUOTED.match(line) or _PLAIN.match(line)
         if found is None:
             raise ValueError(f"line {number} is {line.strip()[:40]!r}")
-        key, name = found.group(1).strip("\"'"), found.group(2).strip().strip("\"'")
+        key, name = found.group(1), found.group(2).strip().strip("\"'")
         if number == 1 and not _is_number(key) and name.lower() in ("name", "label", "structure"):
             continue
         named[str(int(key)) if _is_number(key) else key] = name

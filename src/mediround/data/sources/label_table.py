@@ -119,4 +119,7 @@ def canonical(name: str) -> str:
     if not plain:
         raise DatasetError("a label without a name", expected="a name for each label")
     known = anatomy.load().find(plain)
-    return plain if known is None else known.name
+    if known is not None:
+        return known.name
+    # Title case belongs to tables; in a sentence only abbreviations keep their capitals.
+    return " ".join(word.lower() if word.istitle() else word for word in plain.split())
