@@ -1,4 +1,4 @@
-"""``mediround weights``: what can be fetched, fetch it, where it is, is it intact."""
+"""``mediround weights``: what can be fetched, where it is, is it intact; in and out."""
 
 from __future__ import annotations
 
@@ -11,14 +11,22 @@ from rich.table import Table
 
 from mediround import weights
 from mediround.cli.progress import moving_line
+from mediround.cli.weights_transfer import export, import_
 
 app = typer.Typer(
-    help="Fetch, list and verify weights and samples.\n\n"
-    "They are kept in $MEDIROUND_HOME, else in the platform's cache folder.",
+    help="Fetch, list and verify weights and samples; import and export checkpoints.\n\n"
+    "Fetched files are kept in $MEDIROUND_HOME, else in the platform's cache folder.",
     epilog="Example: mediround weights pull lite-medsam",
     no_args_is_help=False,
     add_completion=False,
     pretty_exceptions_enable=False,
+)
+
+app.command(
+    "import", epilog="Example: mediround weights import ckpt_model --base llava-med --out m"
+)(import_)
+app.command("export", epilog="Example: mediround weights export m --out official --files bin")(
+    export
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -15,6 +15,9 @@ from typing import Any
 from mediround.errors import CheckpointFileError
 from mediround.weights.configurations import SELECTED_LAYER, Configurations
 
+_TOWER = "model.vision_tower.vision_tower.vision_model."
+_TOWER_LAYERS = _TOWER + "encoder.layers"
+
 Shapes = Mapping[str, tuple[int, ...]]
 
 #: What transformers means by a key that a configuration leaves out, by ``model_type``.
@@ -125,9 +128,14 @@ def layer_count(names: Mapping[str, Any], prefix: str) -> int:
 
 
 def language_layers(names: Mapping[str, Any], config: Mapping[str, Any]) -> int:
-    """What the configuration says, else what the names show."""
-    default = layer_count(names, "model.layers")
-    return _integer(config, "num_hidden_layers", default)
+    """What the configuration says, else what the names show; at least 1."""
+    shown = max(1, layer_count(names, "model.layers"))
+    return _integer(config, "num_hidden_layers", shown)
+
+
+def tower_layers(names: Mapping[str, Any], config: Mapping[str, Any]) -> int:
+    """The same for CLIP."""
+    return _integer(config, "num_hidden_layers", max(1, layer_count(names, _TOWER_LAYERS)))
 
 
 def infer_language(shapes: Shapes, config: Mapping[str, Any]) -> LanguageSizes:
@@ -182,7 +190,7 @@ def infer_tower(
         CheckpointFileError: a configuration of another model.
     """
     config = configurations.tower
-    stem = "model.vision_tower.vision_tower.vision_model."
+    stem = _TOWER
     width, _, patch, _ = shapes[stem + "embeddings.patch_embedding.weight"]
     positions = shapes[stem + "embeddings.position_embedding.weight"][0]
     heads = _integer(config, "num_attention_heads", max(1, width // _CLIP_HEAD))
@@ -194,7 +202,7 @@ def infer_tower(
         )
     return TowerSizes(
         width=width,
-        layers=layer_count(shapes, stem + "encoder.layers"),
+        layers=tower_layers(shapes, config),
         heads=heads,
         inner=shapes[stem + "encoder.layers.0.mlp.fc1.weight"][0],
         image=math.isqrt(positions - 1) * patch,

@@ -17,7 +17,9 @@ from mediround.weights.architecture import (
     TowerSizes,
     language_layers,
     layer_count,
+    tower_layers,
 )
+from mediround.weights.configurations import Configurations
 from mediround.weights.layouts import Part
 
 Sized = Iterator[tuple[str, tuple[int, ...]]]
@@ -27,31 +29,31 @@ _SAM = "model.visual_model."
 
 
 def expected_ranks(
-    parts: Iterable[Part], names: Mapping[str, Any], language_config: Mapping[str, Any]
+    parts: Iterable[Part], names: Mapping[str, Any], configurations: Configurations
 ) -> dict[str, int]:
     """Canonical names that ``parts`` need, and how many dimensions each has.
 
     Args:
         parts: which parts must be whole.
         names: what is there; it tells the numbers of layers that no configuration tells.
-        language_config: ``config.json`` of the language model, or empty.
+        configurations: what lies beside the tensors.
     """
     wanted: dict[str, int] = {}
     for part in parts:
-        wanted.update((n, len(shape)) for n, shape in _counted(part, names, language_config))
+        wanted.update((n, len(shape)) for n, shape in _counted(part, names, configurations))
     return wanted
 
 
-def _counted(part: Part, names: Mapping[str, Any], config: Mapping[str, Any]) -> Sized:
+def _counted(part: Part, names: Mapping[str, Any], configurations: Configurations) -> Sized:
     """Names of one part; the shapes are of a model of width 8 and mean nothing."""
-    layers = max(1, language_layers(names, config))
+    layers = language_layers(names, configurations.language)
     if part == "language":
         yield from _language(_language_of(layers))
     elif part == "lora":
         adapted = {n.split(".")[-3] for n in names if ".lora_" in n}
         yield from _lora(_language_of(layers), LoraSizes(rank=1, alpha=1, targets=tuple(adapted)))
     elif part == "tower":
-        yield from _tower(_tower_of(max(1, layer_count(names, _TOWER + "encoder.layers"))))
+        yield from _tower(_tower_of(tower_layers(names, configurations.tower)))
     elif part == "sam":
         blocks = max(1, layer_count(names, _SAM + "image_encoder.blocks"))
         depth = max(1, layer_count(names, _SAM + "mask_decoder.transformer.layers"))

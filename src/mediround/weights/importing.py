@@ -91,7 +91,7 @@ def examine(
     everywhere = (*bases, *(checkpoint.folder for checkpoint in found))
     configurations = read_configurations(everywhere)
     parts = _parts(account)
-    wanted = expected_ranks(parts, account.moves, configurations.language)
+    wanted = expected_ranks(parts, account.moves, configurations)
     surplus = [target for target in account.moves if target not in wanted]
     dropped = {account.keys[target] for target in surplus}
     for target in surplus:
