@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
@@ -375,6 +375,7 @@ def test_bad_entries_of_sa_med2d_are_reported(sa_med2d: Path) -> None:
     assert "leads out of SAMed2Dv1" in reasons[4]
 
 
+@settings(max_examples=40)
 @given(
     members=st.dictionaries(
         st.text(max_size=20),
