@@ -67,6 +67,7 @@ class ReferringDraft(Draft):
         reader: what a reader of the words knows.
         names: number -> name, whether the text has said it or not.
         asked: enquiries that were made.
+        shown_again: a second mask of something was supplied.
         last: the last round's link, its numbers and whether its answer named it; None after a
             round of another sort.
     """
@@ -76,6 +77,7 @@ class ReferringDraft(Draft):
         self.reader = Reader(self.repertoire, self.known)
         self.asker = Asker(self.settings.wording_split, self.rng)
         self.names: dict[int, str] = {}
+        self.shown_again = False
         self.asked: set[tuple[str, tuple[str, ...]]] = set()
         self.last: tuple[AnyLink, tuple[int, ...], bool] | None = None
 
@@ -105,6 +107,20 @@ class ReferringDraft(Draft):
                 return True
         return False
 
+    def show_again(self) -> bool:
+        """Supply a second mask of something, once, and ask what it is."""
+        again = [name for name, numbers in self.numbers.items() if len(numbers) < 2]
+        if self.shown_again or not again or len(self.usable) < 2:
+            return False
+        self.shown_again = True
+        number = self.give(again[int(self.rng.integers(len(again)))])
+        self.reader.copies.add(number)
+        said = enquiries.answer(self.scene, "ask_name", (self.names[number],))
+        assert said is not None  # everything has a name
+        guess = self.reader.guess_enquiry(self.scene, "ask_name", (number,))
+        self._enquired("ask_name", (number,), said, guess)
+        return True
+
     def enquire(self, *, needed: bool) -> bool:
         """Add a question that is answered in words, if one can be asked here."""
         kinds = [kind for kind in enquiries.WEIGHTS if kind in enquiries.ONE or len(self.names) > 1]
@@ -129,19 +145,14 @@ class ReferringDraft(Draft):
         options: Sequence[tuple[int, ...]] = singles if kind in enquiries.ONE else pairs
         for numbers in options:
             names = tuple(self.names[number] for number in numbers)
+            if kind == "ask_size" and any(asked == kind for asked, _ in self.asked):
+                continue  # one number is enough for a conversation
             if (kind, names) in self.asked or (kind == "ask_name" and names[0] in self.told):
-                continue
-            if kind == "ask_size" and not self._may_ask_size():
                 continue
             said = enquiries.answer(self.scene, kind, names)
             if said is not None:
                 found.setdefault(said, []).append(numbers)
         return found
-
-    def _may_ask_size(self) -> bool:
-        """Once a dialogue; twice where there is little else to ask."""
-        sizes = sum(kind == "ask_size" for kind, _ in self.asked)
-        return sizes < (1 if len(self.usable) > 2 else 2)
 
     def _enquired(self, kind: str, numbers: tuple[int, ...], said: str, guess: float) -> None:
         names = tuple(self.names[number] for number in numbers)

@@ -74,7 +74,7 @@ class RichDraft(ReferringDraft):
             return True
         if self.rng.random() < share.several_share and self._ask_two_relations():
             return True
-        return self.refer(needed=True) or self.enquire(needed=True)
+        return self.refer(needed=True) or self.show_again() or self.enquire(needed=True)
 
     def _add_easy(self) -> bool:
         share = self.settings

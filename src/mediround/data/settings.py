@@ -77,10 +77,10 @@ class DialogueSettings:
         """Every kind of round; at least 60 % of those after the first need their reference."""
         everything = cls(
             max_rounds=6,
-            given_share=0.6,
+            given_share=0.7,
             unnamed_share=0.7,
             absent_share=0.25,
-            necessary_share=0.78,
+            necessary_share=0.85,
             older_share=0.4,
             enquiry_share=0.22,
             correction_share=0.4,

@@ -74,7 +74,7 @@ class _TwinWriter:
         self.given = 0
         self.born: list[int] = []
         self.rounds: tuple[list[Round], list[Round]] = ([], [])
-        self.asked: set[object] = set()
+        self.asked: set[tuple[object, tuple[int, ...]]] = set()
         self.is_over = False
 
     def begin(self) -> bool:
@@ -176,9 +176,11 @@ class _TwinWriter:
 
     def _enquire(self) -> bool:
         """A question in words as the last round: its answers may name structures."""
-        kinds = list(enquiries.WEIGHTS)
-        places = self.rng.permutation(len(kinds))
+        kinds, weights = list(enquiries.WEIGHTS), np.array(list(enquiries.WEIGHTS.values()))
+        places = self.rng.choice(len(kinds), len(kinds), replace=False, p=weights / weights.sum())
         for kind in (kinds[place] for place in places):
+            if kind == "ask_size" and any(kind in asked for asked in self.asked):
+                continue
             count = 1 if kind in enquiries.ONE else 2
             everyone = range(1, len(self.names[0]) + 1)
             options = list(combinations(everyone, count))
