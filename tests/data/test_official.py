@@ -59,7 +59,7 @@ def official(*turns: tuple[str, str] | tuple[str, str, int]) -> OfficialRecord:
     """(question, answer) or (question, answer, ind)."""
     found: list[Turn] = []
     for question, answer, *ind in turns:
-        found += [Turn("human", str(question), *ind), Turn("gpt", str(answer))]  # type: ignore[arg-type]
+        found += [Turn("human", str(question), *ind), Turn("gpt", str(answer))]
     return OfficialRecord(tuple(found))
 
 

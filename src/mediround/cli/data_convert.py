@@ -85,7 +85,7 @@ def convert(
 
 
 def _kind_of_out(out: Path, to: str | None) -> str:
-    kind = to or _KINDS.get(out.suffix)
+    kind = to or _KINDS.get(out.suffix, "")
     if kind not in _KINDS.values():
         what = f"--to is {to!r}" if to else f"{out.name!r} ends neither in .json nor in .jsonl"
         raise DatasetError(

@@ -54,7 +54,7 @@ def predicted_reference(
     shown = np.where(mask[..., None], rgb, np.uint8(0))
     if quirks.dark_reference_is_image and np.count_nonzero(shown[..., 0]) < BRIGHT_ENOUGH:
         mask, shown = np.ones_like(mask), rgb
-    region = shown.any(axis=2) if quirks.crop_by_bright_pixels else mask
+    region = np.asarray(shown.any(axis=2)) if quirks.crop_by_bright_pixels else mask
     if not region.any():
         if quirks.failed_update_keeps_truth:
             return None
@@ -93,7 +93,7 @@ def file_mask(gray: NDArray[np.uint8], quirks: OfficialQuirks | None = None) -> 
         ImageFileError: more than one value besides 0.
     """
     if quirks is not None and quirks.only_255_is_mask:
-        return gray == 255
+        return np.asarray(gray == 255)
     values = np.unique(gray[gray != 0])
     if values.size > 1:
         raise ImageFileError(
@@ -101,7 +101,7 @@ def file_mask(gray: NDArray[np.uint8], quirks: OfficialQuirks | None = None) -> 
             expected="0 and one other value",
             remedy="save one structure a file, or count only 255 with the quirk only_255_is_mask",
         )
-    return gray != 0
+    return np.asarray(gray != 0)
 
 
 def normalised_box(mask: BoolMask, quirks: OfficialQuirks | None = None) -> NDArray[np.float64]:

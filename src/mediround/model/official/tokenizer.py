@@ -29,15 +29,16 @@ class OfficialTokenizer:
     """
 
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
-        found = {name: inner.token_to_id(name) for name in (BOS, EOS, UNK)}
-        missing = sorted(name for name, number in found.items() if number is None)
+        known = {name: inner.token_to_id(name) for name in (BOS, EOS, UNK)}
+        found = {name: int(number) for name, number in known.items() if number is not None}
+        missing = sorted(set(known) - set(found))
         if missing:
             raise WeightsError(
                 f"the tokenizer lacks {', '.join(missing)}", expected="a tokenizer of Llama's kind"
             )
         inner.encode_special_tokens = True  # a user's "</s>" is text, not the end of an answer
         self._inner = inner
-        self.bos, self.eos, self.unk = (int(found[name]) for name in (BOS, EOS, UNK))
+        self.bos, self.eos, self.unk = (found[name] for name in (BOS, EOS, UNK))
         first = int(inner.get_vocab_size())
         self.seg, self.box, self.crop = range(first, first + len(ADDED))
         self.size = first + len(ADDED)
