@@ -13,6 +13,7 @@ MediRoundError
 │   ├── CheckpointFileError    a checkpoint of no known layout, or one that would run code
 │   └── OutputError            a folder that cannot be written, a full disk
 ├── WeightsError               weights missing, corrupted or not convertible (exit code 1)
+├── EndpointError              a language model's endpoint refuses or does not answer (exit code 1)
 └── DependencyError            an optional package is not installed (exit code 1)
 """
 
@@ -101,6 +102,10 @@ class OutputError(InputError):
 
 class WeightsError(MediRoundError):
     """Weights are missing, corrupted or cannot be converted."""
+
+
+class EndpointError(MediRoundError):
+    """The endpoint of a language model refuses, or does not answer."""
 
 
 class DependencyError(MediRoundError):
