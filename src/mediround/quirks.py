@@ -39,6 +39,11 @@ class OfficialQuirks:
             is text.
         smoothed_metrics: small constants in every denominator and in the number of masks, sums in
             float32; two empty masks have cIoU 0. Off: exact ratios, two empty masks agree.
+        judge_referenced_only: in the recorded evaluation, only masks to which a later round refers
+            are judged and corrected. Off: every mask is.
+        judge_loss_in_bfloat16: the judge's loss is computed in bfloat16, whatever the model's type.
+            Off: in float32.
+        first_target_size: masks have the size of the dialogue's first target. Off: of its image.
     """
 
     only_255_is_mask: bool = False
@@ -51,6 +56,9 @@ class OfficialQuirks:
     clip_centre_crop: bool = False
     unk_in_text_is_padding: bool = False
     smoothed_metrics: bool = False
+    judge_referenced_only: bool = False
+    judge_loss_in_bfloat16: bool = False
+    first_target_size: bool = False
 
     @classmethod
     def all(cls) -> Self:
