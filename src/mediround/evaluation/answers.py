@@ -2,7 +2,8 @@
 
 Not the wording is compared but what it claims. Every kind of claim that the annotated answer makes
 must be made by the answer too, and agree; what the answer says besides is ignored, except that it
-may not take both sides of a question.
+may not take both sides of a question. Of several structures the one that is named first counts:
+"the liver, with 11 times the area of the spleen" says that the liver is larger.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ _MEASURE = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"(?<![\d.,])\d+(?![\d]|[.,]\d)")
-_SIDE = re.compile(r"\b(left|right)\b", re.IGNORECASE)
+_RATIO = re.compile(r"\d+(?:[.,]\d+)?\s+times\b", re.IGNORECASE)
+_PLACE = re.compile(
+    r"\b(left|right|front|behind|above|below|upper|lower|middle|inside|outside)\b", re.IGNORECASE
+)
 _YES_NO = re.compile(r"^\W*(yes|no)\b", re.IGNORECASE)
 
 
@@ -44,10 +48,10 @@ _YES_NO = re.compile(r"^\W*(yes|no)\b", re.IGNORECASE)
 class Claims:
     """What a sentence says, as far as it can be compared."""
 
-    sides: frozenset[str]
+    places: frozenset[str]
     sizes: tuple[tuple[float, str], ...]
     counts: frozenset[int]
-    names: frozenset[str]
+    name: str | None
     masks: frozenset[int]
     verdict: str | None
 
@@ -60,15 +64,16 @@ class Claims:
             (float(number.replace(",", ".")), _unit(unit))
             for number, unit in _MEASURE.findall(bare)
         )
-        rest = _MEASURE.sub(" ", bare)
+        rest = _RATIO.sub(" ", _MEASURE.sub(" ", bare))
         counts = {int(number) for number in _NUMBER.findall(rest)}
         words = {word for word in re.findall(r"[a-z]+", rest.lower()) if word in _NUMBER_WORDS}
         verdict = _YES_NO.match(bare)
         return cls(
-            sides=frozenset(side.lower() for side in _SIDE.findall(bare)),
+            # "The left kidney" is a name, not a place.
+            places=frozenset(() if names else map(str.lower, _PLACE.findall(bare))),
             sizes=sizes,
             counts=frozenset(counts | {_COUNTS[word] for word in words}),
-            names=frozenset(names),
+            name=names[0] if names else None,
             masks=frozenset(markers(text)),
             verdict=None if verdict is None else verdict.group(1).lower(),
         )
@@ -76,8 +81,8 @@ class Claims:
     @property
     def any(self) -> bool:
         """Whether it claims anything at all."""
-        told = (self.sides, self.sizes, self.counts, self.names, self.masks)
-        return any(told) or self.verdict is not None
+        told = (self.places, self.sizes, self.counts, self.masks, self.name, self.verdict)
+        return any(map(bool, told))
 
 
 def agrees(answer: str, expected: str) -> bool | None:
@@ -91,9 +96,9 @@ def agrees(answer: str, expected: str) -> bool | None:
     if wanted.sizes and not _same_sizes(said.sizes, wanted.sizes):
         return False
     pairs = (
-        (said.sides, wanted.sides),
+        (said.places, wanted.places),
         (said.counts, wanted.counts),
-        (said.names, wanted.names),
+        (said.name, wanted.name),
         (said.masks, wanted.masks),
     )
     if any(there and own != there for own, there in pairs):

@@ -13,7 +13,7 @@ from mediround.evaluation import ablation, propagation, turns
 from mediround.evaluation.cases import Case, Setting
 from mediround.evaluation.scores import by_round, grouped, interval, intervals, score
 from mediround.evaluation.statistics import calibration_error, reliability, spearman
-from mediround.evaluation.turns import ABSENT
+from mediround.evaluation.turns import FALSE_PREMISES
 
 Table = dict[str, Any]
 
@@ -107,7 +107,7 @@ def _judgements(cases: Iterable[Case]) -> tuple[list[float], list[float]]:
 
 def _refusals(cases: Sequence[Case]) -> Table:
     """Absent structures that were refused, present ones that were, and masks nobody asked for."""
-    absent = [case for case in cases if case.kind == ABSENT]
+    absent = [case for case in cases if case.kind in FALSE_PREMISES]
     asked = {
         (case.dataset, case.slice, case.dialogue, case.round): case
         for case in cases

@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from mediround import anatomy
 from mediround.data.builder import DialogueSettings
 from mediround.data.official import InexpressibleError, OfficialRecord, to_dialogue
-from mediround.data.shards import DialogueFolder, IndexEntry, Record
+from mediround.data.official.masks import Root
+from mediround.data.shards import DialogueFolder, IndexEntry
 from mediround.dialogue import Dialogue, Entity, Round
 from mediround.errors import DatasetError
 from mediround.evaluation.selection import Chosen, Labelled, Part, spread
 from mediround.geometry import BoolMask
 from mediround.imaging import Image, Modality, Volume, open_image
-from mediround.imaging.raster import read_raster
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +83,15 @@ class FileImage:
 
     Attributes:
         path: the image.
-        dataset: stem of the file with the dialogues.
+        dataset: as the dialogues say, else the stem of their file.
+        patient: as the dialogues say, else the image.
         case: the image's path as the dialogues write it.
         said: the dialogues.
     """
 
     path: Path
     dataset: str
+    patient: str
     case: str
     said: tuple[Dialogue, ...]
 
@@ -119,7 +121,7 @@ class FileImage:
                     expected=f"{image.size[0]} x {image.size[1]} like the image",
                 )
             known.setdefault(entity.name or "unnamed", entity.mask.decode())
-        yield Picture(self.dataset, self.case, self.case, image, known)
+        yield Picture(self.dataset, self.patient, self.case, image, known)
 
     def dialogues(
         self, each: Labelled, mixture: DialogueSettings, *, per_slice: int | None, seed: int
@@ -185,7 +187,7 @@ def typed_dialogues(file: Path, limit: int | None) -> tuple[list[Chosen], dict[s
     """
     items = _items(file)
     official = any(isinstance(item, dict) and "conversations" in item for item in items)
-    groups: dict[str, list[Dialogue]] = {}
+    groups: dict[tuple[str, str, str], list[Dialogue]] = {}
     refused: dict[str, str] = {}
     for number, item in enumerate(items, start=1):
         try:
@@ -197,16 +199,22 @@ def typed_dialogues(file: Path, limit: int | None) -> tuple[list[Chosen], dict[s
         except DatasetError as error:
             refused[f"dialogue {number}"] = error.found
             continue
-        groups.setdefault(image, []).append(_named(dialogue))
+        origin = item if isinstance(item, dict) else {}
+        dataset, patient = origin.get("dataset", file.stem), origin.get("patient", image)
+        groups.setdefault((image, str(dataset), str(patient)), []).append(_named(dialogue))
     if not groups:
         reason = next(iter(refused.values()), "it is empty")
         raise DatasetError(
             f"no dialogue of {file.name} can be used: {reason}",
             expected="typed dialogues with images, or official bracket JSON",
         )
-    chosen = spread(sorted(groups.items()), limit)
-    made = [FileImage(file.parent / path, file.stem, path, tuple(own)) for path, own in chosen]
-    return list(made), refused, official
+    made: list[Chosen] = [
+        FileImage(file.parent / image, dataset, patient, image, tuple(said))
+        for (image, dataset, patient), said in spread(
+            sorted(groups.items(), key=lambda item: item[0]), limit
+        )
+    ]
+    return made, refused, official
 
 
 def _items(file: Path) -> list[Any]:
@@ -226,7 +234,7 @@ def _items(file: Path) -> list[Any]:
 def _typed(item: Any) -> Dialogue:
     try:
         if isinstance(item, dict) and "dialogue" in item:
-            return Record.model_validate(item).dialogue
+            return Dialogue.model_validate(item["dialogue"])
         return Dialogue.model_validate(item)
     except ValidationError as error:
         first = error.errors()[0]
@@ -235,13 +243,7 @@ def _typed(item: Any) -> Dialogue:
 
 
 def _official(item: Any, root: Path) -> Dialogue:
-    def load(path: str) -> BoolMask:
-        pixels = read_raster(root / _inside(root, path)).pixels
-        flat = pixels if pixels.ndim == 2 else pixels.max(axis=2)
-        inside: BoolMask = flat > 0
-        return inside
-
-    return to_dialogue(OfficialRecord.from_json(item), load)
+    return to_dialogue(OfficialRecord.from_json(item), Root(root).mask)
 
 
 def _inside(root: Path, path: str | None) -> str:

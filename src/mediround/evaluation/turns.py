@@ -11,7 +11,8 @@ from mediround.evaluation.statistics import proportion
 
 Table = dict[str, Any]
 
-ABSENT = "absent"
+FALSE_PREMISES = ("absent", "premise")
+"""Kinds of questions for something that is not there, or cannot be."""
 FOUND = 0.5
 """IoU from which a target counts as found."""
 
@@ -43,7 +44,7 @@ def false_premise(cases: Sequence[Case]) -> Table:
 
     ``accuracy`` is the mean of both shares of right decisions: refusing everything gives 0.5.
     """
-    absent = [case for case in cases if case.kind == ABSENT and case.outcome != "rejected"]
+    absent = [case for case in cases if case.kind in FALSE_PREMISES and case.outcome != "rejected"]
     present = [
         turn[0]
         for turn in _turns(case for case in cases if case.entity is not None)
