@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mediround.cli.data_rewriting import estimated, reworded, rewriting
 from mediround.cli.task_bar import task_bar
 from mediround.errors import InputError
 
@@ -58,6 +59,25 @@ def build(  # one parameter an option
     heldout_wording: Annotated[
         bool, typer.Option(help="Splits other than train use wordings that train never does.")
     ] = True,
+    rewrite: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Let a language model behind this OpenAI-compatible endpoint reword questions; "
+            "its key is read from MEDIROUND_REWRITE_KEY or OPENAI_API_KEY.",
+        ),
+    ] = None,
+    rewrite_model: Annotated[str, typer.Option(help="Name of that model.")] = "",
+    rewrite_cache: Annotated[
+        Path | None, typer.Option(help="File of rewrites; OUT.rewrites.sqlite by default.")
+    ] = None,
+    price: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="IN OUT", help="Of a million tokens, for the estimate."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate what rewriting costs; write nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Make multi-round dialogues about labelled images.
@@ -79,11 +99,24 @@ def build(  # one parameter an option
         mixture=DialogueSettings.rich(max_rounds=max_rounds),
         balance=balance,
         heldout_wording=heldout_wording,
+        rewritten_by=rewrite_model if rewrite and not dry_run else None,
     )
+    rewording = rewriting(rewrite, rewrite_model, price)
+    cache = rewrite_cache or out.with_name(f"{out.name}.rewrites.sqlite")
     planes = tuple(each.value for each in plane or [PlaneName.AXIAL])
     sources = open_sources(src, planes=planes, synthesis_seed=seed)
-    with task_bar() as progress:
-        manifest = run(sources, out, settings, pool=_pool(workers, ray), progress=progress)
+    pool = _pool(workers, ray)
+    if dry_run:
+        if rewording is None:
+            raise InputError("--dry-run without --rewrite", expected="a cost to estimate")
+        with task_bar() as progress:
+            told = estimated(sources, settings, rewording, cache, pool=pool, progress=progress)
+        typer.echo(json.dumps(told[1]) if as_json else told[0])
+        return
+    with task_bar() as progress, reworded(rewording, cache) as rewrite_records:
+        manifest = run(
+            sources, out, settings, pool=pool, rewrite=rewrite_records, progress=progress
+        )
     if as_json:
         typer.echo(manifest.model_dump_json(indent=1))
         return

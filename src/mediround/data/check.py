@@ -9,18 +9,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from mediround.data.necessity import OracleReport, Told, text_only_oracle
+from mediround.data.necessity import LIMIT, OracleReport, Told, text_only_oracle
 from mediround.data.shard_image import StoredImage
-from mediround.data.shards import DialogueFolder, IndexEntry, Record, Sample
+from mediround.data.shards import DialogueFolder, IndexEntry, Record, Sample, read_shard
 from mediround.data.splits import leaks
 from mediround.dialogue import Entity, Rle
 from mediround.errors import DatasetError, MediRoundError
 
-ORACLE_LIMIT: Final = 0.4
-"""Largest share of the marked rounds that words alone may answer."""
 NECESSARY_SHARE: Final = 0.6
 """Smallest share of the rounds after the first that are marked."""
-_ORACLE_DIALOGUES: Final = 20_000
+_ORACLE_DIALOGUES: Final = 40_000
 _SHOWN: Final = 20
 
 Progress = Callable[[int, int], None]
@@ -36,7 +34,7 @@ class Findings:
         problems: kind of problem -> the first of them in words.
         counts: kind of problem -> how many.
         oracle: how well words alone answer the rounds that are marked as needing references;
-            None where no dialogue could be read.
+            None where that was not asked for.
         warnings: what a user should know although the format is kept.
     """
 
@@ -95,14 +93,14 @@ def check(folder: Path, *, oracle: bool = True, progress: Progress | None = None
     """
     dataset = DialogueFolder(folder)
     findings = Findings()
+    seen = _Seen()
     _check_shards(dataset, findings)
-    seen = _Seen(_stride(dataset))
-    total = sum(shard.images for shard in dataset.manifest.shards)
-    for sample in _samples(dataset, findings):
-        findings.images += 1
-        _check_sample(sample, findings, seen)
-        if progress is not None:
-            progress(findings.images, total)
+    told = _checked(dataset, findings, seen, progress or (lambda *_: None))
+    if oracle:
+        _check_necessity(text_only_oracle(told), findings)
+    else:
+        for _ in told:
+            pass
     _check_index(dataset, findings, seen)
     _check_counts(dataset, findings)
     for key, twin in seen.twins.items():
@@ -110,8 +108,6 @@ def check(folder: Path, *, oracle: bool = True, progress: Progress | None = None
             findings.add("twin", f"{key} calls {twin} its twin, which does not agree")
     for leak in leaks(seen.origins):
         findings.add("leak", str(leak))
-    if oracle and seen.told:
-        _check_necessity(text_only_oracle(seen.told), findings)
     return findings
 
 
@@ -119,17 +115,27 @@ def check(folder: Path, *, oracle: bool = True, progress: Progress | None = None
 class _Seen:
     """What can be judged only when everything was seen."""
 
-    stride: int
     keys: dict[str, tuple[str, int]] = field(default_factory=dict)
     origins: list[tuple[str, str, str]] = field(default_factory=list)
     twins: dict[str, str] = field(default_factory=dict)
-    told: list[Told] = field(default_factory=list)
 
 
-def _stride(dataset: DialogueFolder) -> int:
-    """The oracle needs some ten thousands of dialogues; more would only fill memory."""
+def _checked(
+    dataset: DialogueFolder, findings: Findings, seen: _Seen, progress: Progress
+) -> Iterator[Told]:
+    """Check every image with its dialogues, and pass on what the oracle may hear."""
+    # Some ten thousands of dialogues teach the oracle what it can learn; more would fill memory.
     count = sum(shard.dialogues for shard in dataset.manifest.shards)
-    return max(1, count // _ORACLE_DIALOGUES)
+    stride = max(1, count // _ORACLE_DIALOGUES)
+    total = sum(shard.images for shard in dataset.manifest.shards)
+    for sample in _samples(dataset, findings):
+        findings.images += 1
+        for record in _check_sample(sample, findings, seen):
+            if findings.dialogues % stride == 0:
+                patient = f"{record.dataset}/{record.patient}"
+                yield Told(record.dataset, patient, record.dialogue)
+            findings.dialogues += 1
+        progress(findings.images, total)
 
 
 def _check_shards(dataset: DialogueFolder, findings: Findings) -> None:
@@ -152,8 +158,6 @@ def _check_shards(dataset: DialogueFolder, findings: Findings) -> None:
 
 
 def _samples(dataset: DialogueFolder, findings: Findings) -> Iterator[Sample]:
-    from mediround.data.shards import read_shard
-
     for shard in dataset.manifest.shards:
         path = dataset.folder / shard.path
         if path.is_file():
@@ -163,12 +167,13 @@ def _samples(dataset: DialogueFolder, findings: Findings) -> Iterator[Sample]:
                 findings.add("shard", str(error))
 
 
-def _check_sample(sample: Sample, findings: Findings, seen: _Seen) -> None:
+def _check_sample(sample: Sample, findings: Findings, seen: _Seen) -> Sequence[Record]:
+    """The dialogues of a sample, once everything about it has been looked at."""
     try:
         facts, records = sample.facts, sample.records
     except DatasetError as error:
         findings.add("schema", str(error))
-        return
+        return ()
     if facts.key in seen.keys:
         findings.add("image twice", facts.key)
     seen.keys[facts.key] = (sample.split, len(records))
@@ -181,17 +186,14 @@ def _check_sample(sample: Sample, findings: Findings, seen: _Seen) -> None:
     except MediRoundError as error:
         findings.add("image", f"{sample.key}: {error}")
     _check_masks(facts, records, findings)
-    ids = [record.id for record in records]
-    if len(set(ids)) < len(ids):
+    if len({record.id for record in records}) < len(records):
         findings.add("schema", f"{sample.key} has two dialogues of one id")
-    for place, record in enumerate(records):
-        findings.dialogues += 1
+    for record in records:
         findings.rounds += len(record.dialogue.rounds)
         _check_record(record, sample, facts, findings)
         if record.twin is not None:
             seen.twins[record.id] = record.twin
-        if (findings.dialogues + place) % seen.stride == 0:
-            seen.told.append(Told(record.dataset, facts.key, record.dialogue))
+    return records
 
 
 def _check_masks(facts: StoredImage, records: Sequence[Record], findings: Findings) -> None:
@@ -280,11 +282,11 @@ def _check_counts(dataset: DialogueFolder, findings: Findings) -> None:
 
 def _check_necessity(report: OracleReport, findings: Findings) -> None:
     findings.oracle = report
-    if report.marked and report.answered_share >= ORACLE_LIMIT:
+    if report.marked and report.answered_share >= LIMIT:
         findings.add(
             "necessity",
             f"words alone answer {report.answered_share:.0%} of the {report.marked} rounds that "
-            f"are marked as needing their reference; expected less than {ORACLE_LIMIT:.0%}",
+            f"are marked as needing their reference; expected less than {LIMIT:.0%}",
         )
     if report.rounds and report.necessary_share < NECESSARY_SHARE:
         findings.warnings.append(
