@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,12 @@ from mediround.data.official.json_items import ItemWriter, read_items
 from mediround.data.official.masks import Root
 from mediround.data.official.record import InexpressibleError
 from mediround.data.official.typed_files import read_typed
+from mediround.data.shard_image import StoredImage
+from mediround.data.shards import Manifest, Record, ShardEntry, record_line
 from mediround.dialogue import Dialogue, Entity, Relation, Round
 from mediround.errors import DatasetError, ImageFileError, OutputError
 from mediround.geometry import BoolMask
+from mediround.imaging import Image
 from mediround.quirks import OfficialQuirks
 
 SHAPE = (10, 12)
@@ -130,6 +135,64 @@ def test_origin_is_kept(folder: Path) -> None:
     assert item.dialogue == chain(2)
     convert_to_official(folder / "typed.jsonl", folder / "plain" / "all.json", plain=True)
     assert "mediround" not in (folder / "plain" / "all.json").read_text()
+
+
+def built(folder: Path, image: Image, *dialogues: Dialogue) -> Path:
+    """A data set of one image, as ``data build`` writes it."""
+    place = {"dataset": "D", "patient": "p", "slice": "s"}
+    facts, png = StoredImage.store(image, [("part 1", blob(1))], **place, oriented=False)
+    members = {
+        "png": png,
+        "image.json": facts.model_dump_json().encode(),
+        "dialogues.jsonl": b"".join(
+            record_line(
+                Record(
+                    id=f"{facts.key}-{number}",
+                    image=facts.key,
+                    split="test",
+                    wording="train",
+                    dialogue=dialogue.model_copy(update={"image": None}),
+                    **place,
+                )
+            )
+            for number, dialogue in enumerate(dialogues)
+        ),
+    }
+    (folder / "test").mkdir(parents=True)
+    with tarfile.open(folder / "test" / "shard-00000.tar", "w") as tar:
+        for ending, data in members.items():
+            entry = tarfile.TarInfo(f"{facts.key}.{ending}")
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    shard = ShardEntry(
+        path="test/shard-00000.tar", split="test", sha256="", bytes=0, images=1, dialogues=2
+    )
+    manifest = Manifest(settings={}, sources={}, splits={"test": {}}, shards=(shard,))
+    (folder / "dataset.json").write_text(manifest.model_dump_json())
+    return folder
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16])
+def test_a_built_data_set_there_and_back(tmp_path: Path, kind: type[np.integer[Any]]) -> None:
+    pixels = np.arange(120, dtype=kind).reshape(SHAPE)
+    source = built(tmp_path / "built", Image(pixels=pixels), chain(2), chain(3))
+    found = convert_to_official(source, tmp_path / "out" / "all.json")
+    assert (found.read, found.written) == (2, 2)
+    (image,) = (tmp_path / "out" / "images").iterdir()
+    with PillowImage.open(image) as opened:
+        shown = np.asarray(opened.convert("RGB"))
+    assert shown.shape == (*SHAPE, 3)
+    if kind is np.uint8:
+        np.testing.assert_array_equal(shown[..., 0], pixels)
+    else:
+        assert (np.diff(shown[..., 0].reshape(-1).astype(int)) >= 0).all()
+
+    convert_to_typed(tmp_path / "out" / "all.json", tmp_path / "again.jsonl")
+    again = list(read_typed(tmp_path / "again.jsonl"))
+    name = f"images/{image.name}"
+    assert [item.dialogue for item in again] == [chain(2, image=name), chain(3, image=name)]
+    assert [item.origin for item in again] == [item.origin for item in read_typed(source)]
+    assert [item.origin["id"] for item in again] == [f"{image.stem}-0", f"{image.stem}-1"]
 
 
 def test_nothing_is_written_when_something_cannot_be_said(folder: Path) -> None:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mediround.data.official.json_items import ItemWriter, read_items
 from mediround.data.official.masks import MaskFolder, Root
 from mediround.data.official.pruning import prune
@@ -16,7 +19,7 @@ from mediround.data.official.record import InexpressibleError, OfficialRecord
 from mediround.data.official.typed_files import TypedItem, read_typed
 from mediround.data.official.writing import from_dialogue, objections
 from mediround.errors import ImageFileError
-from mediround.imaging import ensure_folder
+from mediround.imaging import Image, ensure_folder
 from mediround.imaging.output import replacing
 from mediround.imaging.overlay import display, write_picture
 from mediround.quirks import OfficialQuirks
@@ -223,7 +226,7 @@ def _official(
             raise InexpressibleError("a mask has another size than its image")
     elif not target.path(image).exists():
         ensure_folder(target.path(image).parent)
-        write_picture(target.path(image), display(item.picture()))
+        write_picture(target.path(image), _eight_bits(item.picture()))
     written = from_dialogue(
         dialogue, lambda place, entity: masks.name(image, place, entity), plain=plain
     )
@@ -234,3 +237,11 @@ def _official(
         value.setdefault("mediround", {})[ORIGIN] = dict(item.origin)
     found.without_reference += not any(each.references for each in dialogue.rounds)
     return value
+
+
+def _eight_bits(image: Image) -> NDArray[np.uint8]:
+    """(H, W, 3) as the official loader reads it: 8 bits as they are, more as they are displayed."""
+    if image.pixels.dtype != np.uint8:
+        return display(image)
+    gray = image.pixels.ndim == 2
+    return np.repeat(image.pixels[..., None], 3, axis=2) if gray else image.pixels
