@@ -367,6 +367,14 @@ def test_damaged_details_are_refused(extra: dict[str, Any], reason: str) -> None
         to_dialogue(record, load)
 
 
+def test_origin_is_no_part_of_the_dialogue() -> None:
+    record = OfficialRecord(official(FIRST).turns, {"record": {"id": "x"}})
+    assert to_dialogue(record, load) == to_dialogue(official(FIRST), load)
+    assert record.origin == {"id": "x"}
+    with pytest.raises(InexpressibleError, match="where an object is expected"):
+        _ = OfficialRecord(record.turns, {"record": 3}).origin
+
+
 def test_a_missing_ind_is_found_by_the_path() -> None:
     record = official(FIRST, (f"{PAIR} a", TARGET))
     dialogue = to_dialogue(record, load)

@@ -15,7 +15,7 @@ from mediround.data.official.json_items import ItemWriter, read_items
 from mediround.data.official.masks import MaskFolder, Root
 from mediround.data.official.pruning import prune
 from mediround.data.official.reading import read_record
-from mediround.data.official.record import InexpressibleError, OfficialRecord
+from mediround.data.official.record import EXTRA, ORIGIN, InexpressibleError, OfficialRecord
 from mediround.data.official.typed_files import TypedItem, read_typed
 from mediround.data.official.writing import from_dialogue, objections
 from mediround.errors import ImageFileError
@@ -26,9 +26,6 @@ from mediround.quirks import OfficialQuirks
 
 Progress = Callable[[int], None]
 """Called with the number of dialogues read so far."""
-
-ORIGIN = "record"
-"""Key inside ``mediround`` for where a dialogue comes from."""
 
 _SHOWN = 3
 
@@ -176,16 +173,12 @@ def convert_to_official(
 def _typed(value: Any, data: Root, where: str) -> tuple[TypedItem, bool]:
     """The dialogue, and whether its official text would be written differently."""
     record = OfficialRecord.from_json(value)
-    extra = dict(record.extra)
-    origin = extra.pop(ORIGIN, {})
-    if not isinstance(origin, dict):
-        raise InexpressibleError("what it keeps of its origin is not an object")
-    read = read_record(OfficialRecord(record.turns, extra), data.mask)
+    read = read_record(record, data.mask)
     size = data.image_size(read.dialogue.image or "")
     for entity in read.dialogue.entities():
         if entity.mask is not None and entity.mask.size != size:
             raise InexpressibleError("a mask has another size than its image")
-    item = TypedItem(where, read.dialogue, origin)
+    item = TypedItem(where, read.dialogue, record.origin)
     if objections(read.dialogue):
         return item, True
     again = from_dialogue(read.dialogue, lambda _, entity: read.paths[entity.id])
@@ -234,7 +227,7 @@ def _official(
         masks.write(path, mask)
     value = written.record.to_json()
     if item.origin and not plain:
-        value.setdefault("mediround", {})[ORIGIN] = dict(item.origin)
+        value.setdefault(EXTRA, {})[ORIGIN] = dict(item.origin)
     found.without_reference += not any(each.references for each in dialogue.rounds)
     return value
 

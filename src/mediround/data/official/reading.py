@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mediround.data.official.brackets import Bracket, split, trouble
-from mediround.data.official.record import InexpressibleError, OfficialRecord, Turn
+from mediround.data.official.record import ORIGIN, InexpressibleError, OfficialRecord, Turn
 from mediround.dialogue import MARKER, Dialogue, Entity, Round, markers
 from mediround.geometry import BoolMask
 
@@ -64,7 +64,7 @@ class _Reading:
     masks: dict[str, BoolMask] = field(default_factory=dict)
 
     def dialogue(self) -> Dialogue:
-        extra = dict(self.record.extra)
+        extra = {key: value for key, value in self.record.extra.items() if key != ORIGIN}
         kept = _objects(extra.pop("rounds", []))
         for item in _objects(extra.pop("given", [])):
             path = item.pop("mask", None)

@@ -12,6 +12,9 @@ EXTRA = "mediround"
 """Key under which a dialogue keeps what the official format has no place for; the official loader
 reads keys by name and passes over this one."""
 
+ORIGIN = "record"
+"""Key inside it for where the dialogue comes from; no part of the dialogue itself."""
+
 _TASK, _BASE = "segmentation", "[null]"
 
 
@@ -58,6 +61,15 @@ class OfficialRecord:
     def rounds(self) -> tuple[tuple[Turn, Turn], ...]:
         """(question, answer) pairs."""
         return tuple(zip(self.turns[::2], self.turns[1::2], strict=True))
+
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """Where the dialogue comes from, as far as its writer knew.
+
+        Raises:
+            InexpressibleError: it is not an object.
+        """
+        return _mapping(self.extra.get(ORIGIN, {}), None)
 
     def to_json(self) -> dict[str, Any]:
         """Inverse of :meth:`from_json`."""
