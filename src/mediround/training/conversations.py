@@ -12,20 +12,20 @@ from scipy import ndimage
 from torch import Tensor
 
 from mediround import anatomy
+from mediround.data import wording
 from mediround.data.builder import DialogueSettings, build_dialogue, twins
 from mediround.data.relations import RelationKind, Scene
-from mediround.data.sources import NnunetFolder
-from mediround.data.wording import Split
+from mediround.data.sources import NnunetFolder, Split
 from mediround.dialogue import Dialogue
 from mediround.training.features import FeatureStore
 from mediround.training.recipe import Recipe
 
 TWIN_KINDS: Mapping[RelationKind, float] = {
     RelationKind.IDENTITY: 2.0,
-    RelationKind.COUNTERPART: 8.0,
-    RelationKind.SIBLING: 2.0,
-    RelationKind.LARGER_OF: 0.7,
-    RelationKind.SMALLER_OF: 0.7,
+    RelationKind.COUNTERPART: 6.0,
+    RelationKind.SIBLING: 1.0,
+    RelationKind.LARGER_OF: 1.5,
+    RelationKind.SMALLER_OF: 1.5,
     RelationKind.LEFT_OF: 0.4,
     RelationKind.RIGHT_OF: 0.4,
     RelationKind.IN_FRONT_OF: 0.4,
@@ -47,9 +47,18 @@ class Sample:
 class Conversations:
     """Draws samples; equal generators draw equal samples."""
 
-    def __init__(self, recipe: Recipe, store: FeatureStore, oriented: Mapping[str, bool]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        store: FeatureStore,
+        oriented: Mapping[str, bool],
+        *,
+        patients: Split = "train",
+    ) -> None:
+        """``patients``: of which split; validation patients are asked for in held-out words."""
         self.recipe, self.store, self.oriented = recipe, store, oriented
-        self.rows = {d.folder: store.rows("train", d.folder) for d in recipe.datasets}
+        self.words: wording.Split = "train" if patients == "train" else "heldout"
+        self.rows = {d.folder: store.rows(patients, d.folder) for d in recipe.datasets}
         shares = np.array([d.share for d in recipe.datasets])
         self.shares = shares / shares.sum()
         self._scene = lru_cache(maxsize=4000)(self._measure)
@@ -90,8 +99,7 @@ class Conversations:
         return Scene(self._masks(row), anatomy.load(), oriented=oriented)
 
     def _settings(self) -> DialogueSettings:
-        split: Split = "train"
-        return DialogueSettings(wording_split=split)
+        return DialogueSettings(wording_split=self.words)
 
     def _dialogue(
         self, row: int, dataset: str, masks: dict[str, NDArray[np.bool_]], rng: np.random.Generator

@@ -5,6 +5,8 @@ model's own word vectors; then "what is [R]" with the words held equal; then all
 """
 
 import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +23,50 @@ from mediround.prompt import IMAGE_KEY, Prompt
 from mediround.training.conversations import Conversations, Sample, coverage
 from mediround.training.features import FeatureStore
 from mediround.training.masks import pretrained_segmenter
+from mediround.training.merged_adapter import MergedAdapter
 from mediround.training.progress import Ledger, cosine, trained
 from mediround.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
 
+Batch = Sequence[tuple[Sample, Prompt]]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Summed losses of a batch of dialogues.
+
+    Attributes:
+        text: cross-entropy of the answers' words.
+        code: distance of each projected state from its entity's code.
+        kinds: cross-entropy of the nearest code.
+        alignment: the references' distance from their names.
+        hits: for each mask the kind of its round, and 1 if the nearest code is its own, else 0.
+    """
+
+    text: Tensor
+    code: Tensor
+    kinds: Tensor
+    alignment: Tensor
+    hits: list[tuple[str, float]]
+
+
 class LanguagePart:
     """Trains adapter, ``[SEG]``, perception and projection; the segmenter is not touched."""
 
     def __init__(
-        self, recipe: Recipe, store: FeatureStore, talks: Conversations, codes: Path, folder: Path
+        self,
+        recipe: Recipe,
+        store: FeatureStore,
+        talks: Conversations,
+        unseen: Conversations,
+        codes: Path,
+        folder: Path,
     ) -> None:
-        self.recipe, self.settings, self.store, self.talks = recipe, recipe.language, store, talks
+        """Args: ``talks`` to learn from; ``unseen`` of other patients, to watch with."""
+        self.recipe, self.settings, self.store = recipe, recipe.language, store
+        self.talks, self.unseen = talks, unseen
         self.ledger = Ledger(folder, recipe.checkpoint_seconds)
         torch.manual_seed(recipe.seed)
         config = recipe.model
@@ -43,18 +76,32 @@ class LanguagePart:
         self.model = MediRound(config, segmenter, language)
         self.model.segmenter.requires_grad_(False)
         self.model.judge.requires_grad_(False)
+        self.adapter = MergedAdapter(language)
         self.codes = read_tensors(codes)["tokens"]
         self.spread = self.codes.std()
         self.classifier = nn.Linear(
             config.language.width * config.perception.reference_tokens, len(store.entities)
         )
-        self.modules = {"model": self.model, "classifier": self.classifier}
-        # The adapter is used in the model's own type and trained in float32.
-        self.adapter = [p for p in language.inner.parameters() if p.requires_grad]
-        self.masters = nn.ParameterList(p.detach().float() for p in self.adapter)
-        self.modules["masters"] = self.masters
+        # The merged weights are not among the model's trained tensors; the adapter stands for them.
+        self.heads = nn.ModuleDict(
+            {
+                "perception": self.model.perception,
+                "projection": self.model.projection,
+                "language": nn.ParameterDict(
+                    {"seg_in": language.seg_in, "seg_out": language.seg_out}
+                ),
+            }
+        )
+        self.modules = {
+            "model": self.heads,
+            "classifier": self.classifier,
+            "adapter": self.adapter,
+        }
         self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=0.0)
         self.schedule = [group["lr"] for group in self.optimiser.param_groups]
+        table = language.inner.get_input_embeddings().weight
+        assert isinstance(table, Tensor)
+        self.word_scale = float(table.detach().float().std())
         self.names = self._name_vectors()
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -63,7 +110,7 @@ class LanguagePart:
         seg = [model.language.seg_in, model.language.seg_out]
         return [
             {"params": [*model.projection.parameters(), *seg], "lr": settings.head_rate},
-            {"params": list(self.masters.parameters()), "lr": settings.rate},
+            {"params": list(self.adapter.parameters()), "lr": settings.rate},
             {"params": list(model.perception.image.parameters()), "lr": settings.image_rate},
             {
                 "params": [*model.perception.reference.parameters(), *self.classifier.parameters()],
@@ -82,17 +129,10 @@ class LanguagePart:
                 table[index, : len(ids)] = language.embed(torch.tensor(ids)).float()
         return table / table[table.abs().sum(-1) > 0].std()
 
-    @property
-    def word_scale(self) -> float:
-        """Standard deviation of the language model's word vectors."""
-        table = self.model.language.inner.get_input_embeddings().weight
-        assert isinstance(table, Tensor)
-        return float(table.float().std())
-
     def train(self) -> None:
         """Run all steps, then write ``language.safetensors``."""
         first = self.ledger.load(self.modules, self.optimiser)
-        self._publish()
+        self.adapter.publish()
         total = self.settings.reference_steps + self.settings.steps
         bar = tqdm(range(first, total), initial=first, total=total, desc="language")
         for step in bar:
@@ -103,10 +143,15 @@ class LanguagePart:
             bar.set_postfix({k: f"{v:.3f}" for k, v in losses.items()})
             if step % 10 == 0:
                 self.ledger.log(step=step, **losses)
+            if (
+                step + 1
+            ) % self.settings.watch_every == 0 and step >= self.settings.reference_steps:
+                self.ledger.log(step=step + 1, validation=self.validate())
             if self.ledger.due():
                 self.ledger.save(step + 1, self.modules, self.optimiser)
         self.ledger.save(total, self.modules, self.optimiser)
-        write_tensors(self.ledger.folder / "language.safetensors", trained(self.model), {})
+        tensors = trained(self.heads) | self.adapter.tensors("language.inner.")
+        write_tensors(self.ledger.folder / "language.safetensors", tensors, {})
 
     def _reference_step(self, step: int) -> dict[str, float]:
         """The reference encoder alone, on many masks."""
@@ -142,61 +187,77 @@ class LanguagePart:
         words = sum(len(prompt.supervised) for prompt in prompts)
         masks = sum(len(prompt.seg) for prompt in prompts)
         totals: dict[str, list[float]] = {}
-        for sample, prompt in zip(samples, prompts, strict=True):
-            text, code, kinds, right, alignment = self._losses(sample, prompt)
-            loss = self.settings.text_weight * text / words
-            loss = loss + self.settings.alignment_weight * alignment / len(prompts)
-            loss = loss + self.settings.code_weight * (code + 0.5 * kinds) / max(1, masks)
-            loss.backward()
-            totals.setdefault("text", []).append(text.item() / words * len(prompts))
-            totals.setdefault("code", []).append(code.item() / max(1, masks) * len(prompts))
-            for number, hit in right.items():
-                kind = _kind_of(sample, number)
-                totals.setdefault("right", []).append(hit)
-                totals.setdefault(f"right {kind}", []).append(hit)
+        for batch in _batches(list(zip(samples, prompts, strict=True)), self.settings.batch_tokens):
+            found = self._losses(batch)
+            loss = self.settings.text_weight * found.text / words
+            loss = loss + self.settings.alignment_weight * found.alignment / len(prompts)
+            loss = loss + self.settings.code_weight * (found.code + 0.5 * found.kinds) / max(
+                1, masks
+            )
+            loss.backward()  # type: ignore[no-untyped-call]
+            totals.setdefault("text", []).append(found.text.item() / words)
+            totals.setdefault("code", []).append(found.code.item() / max(1, masks))
+            _count(found, totals)
         self._update(step, self.settings.steps)
-        return {name: float(np.mean(values)) for name, values in totals.items()}
+        sums = {name: float(np.sum(totals.pop(name))) for name in ("text", "code")}
+        return sums | {name: float(np.mean(values)) for name, values in totals.items()}
 
-    def _losses(
-        self, sample: Sample, prompt: Prompt
-    ) -> tuple[Tensor, Tensor, Tensor, dict[int, float], Tensor]:
-        """Losses of one dialogue.
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """Share of masks of other patients, asked for in unseen words, whose nearest code is right.
 
-        Returns:
-            Summed losses of words, codes and kinds; entity number -> its nearest code was right
-            (1 or 0); the references' distance from their names.
+        By kind of round, with gold words and gold references; always the same dialogues.
         """
-        hidden, alignment = self._read(sample, prompt)
-        said_at = torch.tensor([p - 1 for p in prompt.supervised])
-        goal = torch.tensor([prompt.ids[p] for p in prompt.supervised])
-        text = F.cross_entropy(self.model.language.logits(hidden[said_at]), goal, reduction="sum")
-        if not prompt.seg:
-            return text, text.new_zeros(()), text.new_zeros(()), {}, alignment
-        states = hidden[torch.tensor([position for position, _ in prompt.seg])]
-        labels = torch.tensor([self._entity(sample, number) for _, number in prompt.seg])
-        said = self.model.projection(states.float())
-        distance = ((said[:, None] - self.codes[None]) / self.spread).pow(2).mean((2, 3))
-        code = distance[torch.arange(len(labels)), labels].sum()
-        kinds = F.cross_entropy(-4 * distance, labels, reduction="sum")
-        hits = (distance.argmin(1) == labels).float().tolist()
-        right = {n: hit for (_, n), hit in zip(prompt.seg, hits, strict=True)}
-        return text, code, kinds, right, alignment
+        rng = np.random.default_rng((self.recipe.seed, 5))
+        samples = self.unseen.draw(self.settings.watched, rng, self.settings.twin_share)
+        prompts = [self.model.prompter.write(sample.dialogue.rounds) for sample in samples]
+        totals: dict[str, list[float]] = {}
+        for batch in _batches(list(zip(samples, prompts, strict=True)), self.settings.batch_tokens):
+            _count(self._losses(batch), totals)
+        return {name: round(float(np.mean(values)), 3) for name, values in totals.items()}
 
-    def _read(self, sample: Sample, prompt: Prompt) -> tuple[Tensor, Tensor]:
-        """Final hidden states (positions, W) of one dialogue, and its references' alignment."""
-        trunk = self.store.features([sample.row]).float()
+    def _losses(self, batch: Batch) -> Losses:
+        """Summed losses of several dialogues."""
+        hidden, alignment = self._read(batch)
+        said, goal, states, labels, kinds = [], [], [], [], []
+        for (sample, prompt), each in zip(batch, hidden, strict=True):
+            said.append(each[[p - 1 for p in prompt.supervised]])
+            goal += [prompt.ids[p] for p in prompt.supervised]
+            for position, number in prompt.seg:
+                states.append(each[position])
+                labels.append(self._entity(sample, number))
+                kinds.append(_kind_of(sample, number))
+        logits = self.model.language.logits(torch.cat(said))
+        text = F.cross_entropy(logits, torch.tensor(goal), reduction="sum")
+        if not states:
+            return Losses(text, text.new_zeros(()), text.new_zeros(()), alignment, [])
+        truth = torch.tensor(labels)
+        projected = self.model.projection(torch.stack(states).float())
+        distance = ((projected[:, None] - self.codes[None]) / self.spread).pow(2).mean((2, 3))
+        code = distance[torch.arange(len(truth)), truth].sum()
+        confusion = F.cross_entropy(-4 * distance, truth, reduction="sum")
+        hits = (distance.argmin(1) == truth).float().tolist()
+        return Losses(text, code, confusion, alignment, list(zip(kinds, hits, strict=True)))
+
+    def _read(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Final hidden states (dialogues, longest, W), and how far references are from names."""
+        trunks = self.store.features([sample.row for sample, _ in batch]).float()
         position = self.model.segmenter.position
-        image = self.model.perception.image(trunk, position)[0]
-        wanted = sorted({slot.key for slot in prompt.slots} - {IMAGE_KEY})
-        references: dict[int, Tensor] = {}
-        alignment = image.new_zeros(())
-        if wanted:
-            masks = torch.stack([coverage(sample.masks[n], trunk.shape[-1]) for n in wanted])
-            tokens = self.model.perception.reference(trunk[0], masks, position)
-            references = dict(zip(wanted, tokens, strict=True))
-            alignment, _ = self._alignment(tokens, [self._entity(sample, n) for n in wanted])
-        vectors = self.model.embed(prompt, image, references)
-        return self.model.language(vectors[None])[0], alignment
+        images = self.model.perception.image(trunks, position)
+        alignment = images.new_zeros(())
+        rows = []
+        for (sample, prompt), trunk, image in zip(batch, trunks, images, strict=True):
+            wanted = sorted({slot.key for slot in prompt.slots} - {IMAGE_KEY})
+            references: dict[int, Tensor] = {}
+            if wanted:
+                masks = torch.stack([coverage(sample.masks[n], trunk.shape[-1]) for n in wanted])
+                tokens = self.model.perception.reference(trunk, masks, position)
+                references = dict(zip(wanted, tokens, strict=True))
+                away, _ = self._alignment(tokens, [self._entity(sample, n) for n in wanted])
+                alignment = alignment + away
+            rows.append(self.model.embed(prompt, image, references))
+        # Attention looks back only, so that padding on the right needs no mask.
+        return self.model.language(nn.utils.rnn.pad_sequence(rows, batch_first=True)), alignment
 
     def _entity(self, sample: Sample, number: int) -> int:
         name = next(e.name for e in sample.dialogue.entities() if e.id == number)
@@ -207,20 +268,28 @@ class LanguagePart:
         factor = boost * cosine(step, steps, self.settings.warmup)
         for group, rate in zip(self.optimiser.param_groups, self.schedule, strict=True):
             group["lr"] = rate * factor
-        for master, used in zip(self.masters.parameters(), self.adapter, strict=True):
-            master.grad = None if used.grad is None else used.grad.float()
-            used.grad = None
         for group in self.optimiser.param_groups:
             nn.utils.clip_grad_norm_(group["params"], 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad()
-        self._publish()
+        self.adapter.publish()
 
-    def _publish(self) -> None:
-        """Copy the adapter's float32 masters into the weights that are used."""
-        with torch.no_grad():
-            for master, used in zip(self.masters.parameters(), self.adapter, strict=True):
-                used.copy_(master)
+
+def _batches(talks: Batch, tokens: int) -> Iterator[Batch]:
+    """Dialogues of like length together, at most ``tokens`` positions with padding."""
+    batch: list[tuple[Sample, Prompt]] = []
+    for talk in sorted(talks, key=lambda each: len(each[1].ids)):
+        if batch and (len(batch) + 1) * len(talk[1].ids) > tokens:
+            yield batch
+            batch = []
+        batch.append(talk)
+    yield batch
+
+
+def _count(found: Losses, totals: dict[str, list[float]]) -> None:
+    for kind, hit in found.hits:
+        totals.setdefault("right", []).append(hit)
+        totals.setdefault(f"right {kind}", []).append(hit)
 
 
 def _kind_of(sample: Sample, number: int) -> str:

@@ -61,6 +61,9 @@ class LanguageRecipe:
     alignment_weight: float = 0.3
     warmup: int = 20
     twin_share: float = 0.35
+    batch_tokens: int = 1200  # positions that go through the model together, padding included
+    watch_every: int = 100
+    watched: int = 160  # dialogues of validation patients, in held-out words
     text_weight: float = 1.0
     code_weight: float = 1.0
 

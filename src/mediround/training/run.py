@@ -53,8 +53,10 @@ def run(recipe: Recipe, data: Path, folder: Path, part: Part, *, threads: int) -
             raise ConfigError(
                 "there are no codes yet", expected=str(codes), remedy="run the part masks first"
             )
-        talks = Conversations(recipe, store, orientations(recipe, data))
-        LanguagePart(recipe, store, talks, codes, folder / "language").train()
+        oriented = orientations(recipe, data)
+        talks = Conversations(recipe, store, oriented)
+        unseen = Conversations(recipe, store, oriented, patients="validation")
+        LanguagePart(recipe, store, talks, unseen, codes, folder / "language").train()
     elif part == "judge":
         JudgePart(recipe, store, folder / "masks", folder / "judge").train()
 
