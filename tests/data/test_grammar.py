@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediround.data.grammar import expand, expand_all
@@ -31,6 +31,7 @@ def test_a_parenthesis_without_partner_is_refused(pattern: str) -> None:
         expand(pattern)
 
 
+@settings(deadline=None)
 @given(st.lists(PLAIN, min_size=1, max_size=4), st.lists(PLAIN, min_size=1, max_size=4), PLAIN)
 def test_expansion_is_the_product_of_its_groups(
     first: list[str], second: list[str], between: str

@@ -3,13 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediround.data.rewriting_cache import RewriteCache, cache_key
 from mediround.errors import OutputError
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(min_size=1), st.text(), max_size=8))
 def test_what_was_put_is_got(texts: dict[str, str]) -> None:
     with RewriteCache(None) as cache:

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediround import anatomy
@@ -40,6 +40,7 @@ def distance(one: str, other: str) -> int:
     return rows[-1][-1]
 
 
+@settings(deadline=None)
 @given(QUESTIONS, SEEDS)
 def test_a_slip_is_one_edit_and_spares_references_and_gaps(text: str, seed: int) -> None:
     wrong = typos.mistype(text, np.random.default_rng(seed))
@@ -49,6 +50,7 @@ def test_a_slip_is_one_edit_and_spares_references_and_gaps(text: str, seed: int)
     assert wrong == typos.mistype(text, np.random.default_rng(seed))
 
 
+@settings(deadline=None)
 @given(SEEDS)
 def test_a_slip_never_makes_another_word_of_the_vocabulary(seed: int) -> None:
     text = "the left part from the right form inside a larger vein"
@@ -69,6 +71,7 @@ def test_a_text_without_long_words_stays(text: str) -> None:
     assert typos.mistype(text, np.random.default_rng(0)) == text
 
 
+@settings(deadline=None)
 @given(QUESTIONS, SEEDS)
 def test_short_forms_spare_references_and_gaps(text: str, seed: int) -> None:
     short = typos.abbreviate(text, np.random.default_rng(seed))

@@ -15,7 +15,7 @@ from itertools import product
 from typing import Any, Final, Literal
 
 from mediround import anatomy
-from mediround.data import chinese, phrasebook
+from mediround.data import chinese, phrasebook, questions
 from mediround.data.phrasebook import Split
 from mediround.dialogue import Round, markers
 
@@ -29,26 +29,28 @@ _SQUEEZED: Final = re.compile(r"[\W\d_]+")
 _SHORTEST_HIDDEN: Final = 4  # letters of a name looked for inside other words
 
 # What a question turns on: a rewrite must have exactly those of the original.
-_POLES: Final[Mapping[str, re.Pattern[str]]] = {
-    name: re.compile(pattern, re.IGNORECASE)
-    for name, pattern in {
-        "left": r"\bleft\b|左",
-        "right": r"\bright\b|右",
-        "front": r"\bfront|\banterior|\bventral|[前腹]",
-        "back": r"\bbehind\b|\bposterior|\bdorsal|\brear\b|\bback\b|[后背]",
-        "up": r"\babove\b|\bsuperior|\bupper|\bcranial|\btop\b|上(?:方|面|侧)",
-        "down": r"\bbelow\b|\binferior|\blower|\bcaudal|\bbottom\b|\bbeneath\b|下(?:方|面|侧)",
-        "large": r"\blarg|\bbigg|\bgreater|较大|更大|最大|更多|较多",
-        "small": r"\bsmall|\btin(?:y|ier)|\bless(?:er)?\b|\bfewer|较小|更小|最小|更少|较少",
-        "far": r"\bfar(?:thest|ther)?\b|\bfurthe|最远|较远",
-        "first": r"\bfirst\b|第一",
-        "second": r"\bsecond\b|第二",
-        "third": r"\bthird\b|第三",
-        "not": r"\bnot\b|\bno\b|\b(?:is|are|do|does)n['’]t\b|\bwithout\b|[不没勿]",
-        "both": r"\bboth\b|两侧|双侧",
-        "contralateral": r"\bcontralateral|\bopposite|\bother side|对侧|另一侧",
-    }.items()
+_POLES: Final[Mapping[str, str]] = {
+    "left": r"\bleft\b|左",
+    "right": r"\bright\b|右",
+    "front": r"\bfront|\banterior|\bventral|[前腹]",
+    "back": r"\bbehind\b|\bposterior|\bdorsal|\brear\b|\bback\b|[后背]",
+    "up": r"\babove\b|\bsuperior|\bupper|\bcranial|\btop\b|上(?:方|面|侧)",
+    "down": r"\bbelow\b|\binferior|\blower|\bcaudal|\bbottom\b|\bbeneath\b|下(?:方|面|侧)",
+    "large": r"\blarg|\bbig|\bgreater|\bmore\b|较大|更大|最大|更多|较多",
+    "small": r"\bsmall|\blittler|\btin(?:y|ier)|\bless|\bfewer|较小|更小|最小|更少|较少",
+    "far": r"\bfarthest|\bfurthest|\bfarther|\bfurther|最远|较远",
+    "not": r"\bnot\b|\bno\b|\b(?:is|are|do|does)n['’]t\b|\bwithout\b|不(?:是|要|属|含)|没有|勿|除",
+    "both": r"\bboth\b|两侧|双侧",
+    "paired": r"\bcontralat|\bopposite|\bother side|\bcounterpart|\bmirror|\bpair|\bpartner"
+    r"|\bacross\b|对侧|另一侧|成对|一对|对称|镜像|配对",
 }
+# Which of several: with fewer references "the first structure behind [1]" is only the nearest.
+_ORDINALS: Final[Mapping[str, str]] = {
+    "first": r"\bfirst\b|第一",
+    "second": r"\bsecond\b|第二",
+    "third": r"\bthird\b|第三",
+}
+_SEVERAL: Final = 3
 _NAMING: Final = re.compile(
     r"\bnam(?:e|es|ed|ing)\b|\bcall(?:ed)?\b|\blabel|\bterm\b|\bidentif|\bidentity\b|\banonym"
     r"|\bwhat\s+(?:is|are|was)\b|\bwhat['’]s\b|名|叫什么|是什么|匿",
@@ -112,11 +114,19 @@ def refusal(
         return "leak"
     if mentioned(rewritten) != mentioned(question):
         return "names"
-    if any(bool(pole.search(rewritten)) != bool(pole.search(question)) for pole in _POLES.values()):
+    if _turns_on(rewritten) != _turns_on(question):
         return "meaning"
     if unnamed and _NAMING.search(rewritten) and not _NAMING.search(question):
         return "request"
     return None
+
+
+def _turns_on(text: str) -> frozenset[str]:
+    """Directions, sizes, negations and, among several references, places in their order."""
+    words = {**_POLES, **(_ORDINALS if len(markers(text)) >= _SEVERAL else {})}
+    return frozenset(
+        name for name, pattern in words.items() if re.search(pattern, text, re.IGNORECASE)
+    )
 
 
 def _odd_brackets(text: str) -> bool:
@@ -172,6 +182,8 @@ def _requests() -> tuple[str, ...]:
         for split, language in product(_SPLITS, phrasebook.LANGUAGES)
         for request in phrasebook.requests_without_name(split, language)
     }
+    for split in _SPLITS:
+        known.update(questions.forms("whole", "unnamed_several", split))
     return tuple(sorted(known, key=len, reverse=True))
 
 

@@ -177,13 +177,13 @@ class Speaker:
         voice = self.voice
         frame = self.choose(frames(self.split, voice.register, pair=True, language=voice.language))
         filled = frame.replace("{x}", self._the(self.name(first)))
-        return self._slips(_capital(filled.replace("{y}", self._the(self.name(second)))))
+        return self.slips(_capital(filled.replace("{y}", self._the(self.name(second)))))
 
     def relation_template(self, link: Link, *, named: bool) -> str:
         """A question with gaps ``{a}``, ``{b}``; without ``named`` it ends with the request."""
         kind, language = link.kind, self.voice.language
         if kind is RelationKind.IDENTITY and named and self.rng.random() < 0.5:
-            return self._slips(self.choose(questions(self.split, language)))
+            return self.slips(self.choose(questions(self.split, language)))
         phrase = self.choose(phrases(kind, self.split, link.fact, language))
         for gap, word in link.terms:
             phrase = phrase.replace(f"{{{gap}}}", term(word, language))
@@ -194,7 +194,7 @@ class Speaker:
 
         The request itself has no slips: it decides what the answer may say.
         """
-        question = self._slips(question)
+        question = self.slips(question)
         if named:
             return question
         language = self.voice.language
@@ -213,6 +213,14 @@ class Speaker:
         """See :func:`answer_absent`."""
         return answer_absent(entity, self.voice.language)
 
+    def slips(self, text: str) -> str:
+        """``text`` with short forms and typing errors, as often as the voice has them."""
+        if _happens(self.rng, self.voice.abbreviation_share):
+            text = abbreviate(text, self.rng)
+        if _happens(self.rng, self.voice.typo_share):
+            text = mistype(text, self.rng)
+        return text
+
     def _the(self, phrase: str) -> str:
         return f"the {phrase}" if self.voice.language == "en" else phrase
 
@@ -222,19 +230,12 @@ class Speaker:
 
     def _casual(self, query: str) -> str:
         """Now and then typed in haste: no capital, no full stop."""
-        query = self._slips(query)
+        query = self.slips(query)
         if self.rng.random() >= _CASUAL_SHARE:
             return query
         if self.voice.language == "zh":
             return query.rstrip("。")
         return query[0].lower() + query[1:].rstrip(".") if query[1:2].islower() else query
-
-    def _slips(self, text: str) -> str:
-        if _happens(self.rng, self.voice.abbreviation_share):
-            text = abbreviate(text, self.rng)
-        if _happens(self.rng, self.voice.typo_share):
-            text = mistype(text, self.rng)
-        return text
 
 
 def fill(template: str, references: Sequence[str]) -> str:
