@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from mediround.anatomy.entity import EntityType
 
@@ -27,6 +28,7 @@ _BREAK = "|"
 _WORD_OR_BREAK = re.compile(r"[^\W_]+|[^\w\s\-]|\n")
 
 
+@lru_cache(maxsize=4096)  # the same few hundred names are looked up again and again
 def words(text: str) -> tuple[str, ...]:
     """``text`` as comparable words; punctuation and line ends become a break ``"|"``."""
     # Twice: decomposing a letter such as a mathematical A may bring a new capital to light.

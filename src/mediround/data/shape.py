@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import hypot
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion, binary_fill_holes, label
+from scipy.ndimage import binary_dilation, binary_erosion, binary_fill_holes, label
 from scipy.spatial import cKDTree
 
 from mediround.dialogue import Rle
@@ -74,6 +75,18 @@ class Shape:
         return Rle.encode(self.mask)
 
     @cached_property
+    def tree(self) -> Any:
+        """Finds the border pixel that is nearest to a point."""
+        return cKDTree(self.outline)
+
+    @cached_property
+    def grown(self) -> BoolMask:
+        """The mask inside its box widened by one pixel, and the pixels next to it."""
+        part = np.pad(self.mask[self.box.slices()], 1)
+        grown: BoolMask = binary_dilation(part, np.ones((3, 3), dtype=bool))
+        return grown
+
+    @cached_property
     def pieces(self) -> int | None:
         """Separate pieces that anybody would count; None when that is a matter of opinion."""
         numbered, _ = label(self.mask[self.box.slices()], np.ones((3, 3)))
@@ -90,11 +103,20 @@ def distance(one: tuple[float, float], other: tuple[float, float]) -> float:
 
 def gap(a: Shape, b: Shape) -> float:
     """Pixels between two outlines: 0 when they share an edge or overlap."""
-    if bool((a.mask & b.mask).any()):
+    if _overlap(a, b):
         return 0.0
     many, few = (a, b) if len(a.outline) >= len(b.outline) else (b, a)
-    distances, _ = cKDTree(many.outline).query(few.outline)
+    distances, _ = many.tree.query(few.outline)
     return float(distances.min()) - 1.0
+
+
+def _overlap(a: Shape, b: Shape) -> bool:
+    """Whether two masks share a pixel; only the part that both boxes cover is looked at."""
+    rows = slice(int(max(a.box.y0, b.box.y0)), int(min(a.box.y1, b.box.y1)))
+    columns = slice(int(max(a.box.x0, b.box.x0)), int(min(a.box.x1, b.box.x1)))
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return False
+    return bool((a.mask[rows, columns] & b.mask[rows, columns]).any())
 
 
 def project(
@@ -130,20 +152,15 @@ def along_segment(
 
 
 def crosses(shape: Shape, a: Shape, b: Shape, *, within: int = 0) -> bool:
-    """Whether the line between two centres comes ``within`` pixels of ``shape``."""
+    """Whether the line between two centres comes ``within`` pixels of ``shape``: 0 or 1."""
     count = 2 * int(distance(a.centre, b.centre)) + 2
     columns = np.rint(np.linspace(a.centre[0], b.centre[0], count)).astype(int)
     rows = np.rint(np.linspace(a.centre[1], b.centre[1], count)).astype(int)
-    height, width = shape.mask.shape
-    return any(
-        bool(
-            shape.mask[
-                (rows + down).clip(0, height - 1), (columns + aside).clip(0, width - 1)
-            ].any()
-        )
-        for down in range(-within, within + 1)
-        for aside in range(-within, within + 1)
-    )
+    part = shape.grown if within else shape.mask[shape.box.slices()]
+    x = columns - (int(shape.box.x0) - within)
+    y = rows - (int(shape.box.y0) - within)
+    inside = (x >= 0) & (x < part.shape[1]) & (y >= 0) & (y < part.shape[0])
+    return bool(part[y[inside], x[inside]].any())
 
 
 def roughly_between(shape: Shape, a: Shape, b: Shape) -> bool:
