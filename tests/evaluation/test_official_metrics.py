@@ -19,10 +19,12 @@ from mediround.evaluation.official_metrics import (
     smoothed_dice,
     smoothed_iou,
 )
+from mediround.imaging.raster import read_mask
 from mediround.quirks import OfficialQuirks
 
 OFFICIAL = OfficialQuirks.all()
-Masks = dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]
+Pair = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+Masks = dict[str, Pair]
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,41 @@ def test_recorded_limit_of_rounds_is_none_of_ours(golden: Path) -> None:
     for place in range(30):
         scores.add(place, np.ones((3, 3), bool), np.ones((3, 3), bool))
     assert len(scores.rounds()) == 30
+
+
+DIALOGUES = (
+    "A_one_round",
+    "B_three_rounds_back_to_first",
+    "C_five_rounds_mixed",
+    "D_four_rounds_chain",
+)
+
+
+@pytest.mark.parametrize(
+    "mode", ["teacher_forced", "self_predicted", "self_predicted_jcm", "teacher_forced_jcm"]
+)
+def test_recorded_modes_from_their_masks(golden: Path, mode: str) -> None:
+    """The masks are recorded too, so that the metrics are checked apart from the model."""
+    wanted = json.loads((golden / "golden" / "metrics_modes.json").read_text())[mode]
+    together = OfficialScores(OFFICIAL)
+    for name in DIALOGUES:
+        alone = OfficialScores(OFFICIAL)
+        for place, (predicted, truth) in enumerate(rounds(golden, name, mode)):
+            alone.add(place, predicted, truth)
+            together.add(place, predicted, truth)
+        assert alone.scalars() == pytest.approx(wanted[name], abs=1e-7), name
+    assert together.scalars() == pytest.approx(wanted["all_dialogues"], abs=1e-7)
+    total = together.all()
+    assert [total.giou, total.ciou] == pytest.approx(wanted["return_giou_ciou"], abs=1e-7)
+
+
+def rounds(golden: Path, name: str, mode: str) -> list[Pair]:
+    recorded = np.load(golden / "golden" / name / f"mode_{mode}.npz")
+    count, *shape = (int(n) for n in recorded["mask_shape"])
+    bits = np.unpackbits(recorded["mask_bits"], axis=1)[:, : shape[0] * shape[1]]
+    predicted = bits.reshape(count, *shape).astype(bool)
+    paths = [golden / "data" / "masks" / f"{name[0]}_r{place}.png" for place in range(count)]
+    return [(mask, read_mask(path)) for mask, path in zip(predicted, paths, strict=True)]
 
 
 PAIRS = st.lists(
