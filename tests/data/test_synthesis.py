@@ -21,7 +21,7 @@ from mediround.data.synthesis import SynthesisSettings, SyntheticVolume, generat
 from mediround.data.synthesis_contrast import draw_contrast
 from mediround.data.synthesis_field import SmoothField
 from mediround.errors import ConfigError, DatasetError
-from mediround.imaging import Edges, Modality, Volume
+from mediround.imaging import Edges, Image, Modality, Volume
 
 NAMES = {
     2: "left cerebral white matter",
@@ -67,6 +67,10 @@ def source(tmp_path: Path) -> LabelVolumeSource:
     return LabelVolumeSource(folder)
 
 
+def both(made: SyntheticVolume, index: int = 19) -> tuple[Image, NDArray[Any]]:
+    return made.image_on(index), made.labels_on(index)
+
+
 def digest(source: SynthesisedSource) -> str:
     found = hashlib.sha256()
     for case in source.cases():
@@ -85,14 +89,14 @@ def test_without_motion_the_labels_come_back_as_they_are(volume: Volume) -> None
         made = SyntheticVolume(volume, NAMES, STILL, ("s",), plane)
         assert list(made.indices()) == list(range(SIZE))
         for index in (3, 17, 33):
-            image, labels = made.slice(index)
+            image, labels = made.image_on(index), made.labels_on(index)
             np.testing.assert_array_equal(labels, volume.take(volume.voxels, index, plane))
             assert image.size == labels.shape
             assert image.directions == volume.slice(index, plane).directions
 
 
 def test_an_axial_slice_shows_the_patients_right_first(volume: Volume) -> None:
-    image, labels = SyntheticVolume(volume, NAMES, STILL, ("s",)).slice(19)
+    image, labels = both(SyntheticVolume(volume, NAMES, STILL, ("s",)))
     assert image.directions == Edges(left="R", right="L", top="A", bottom="P")
     a = head()
     np.testing.assert_array_equal(labels, a[:, 19, ::-1].T)
@@ -101,7 +105,7 @@ def test_an_axial_slice_shows_the_patients_right_first(volume: Volume) -> None:
 
 
 def test_every_tissue_has_one_brightness_when_nothing_disturbs_it(volume: Volume) -> None:
-    image, labels = SyntheticVolume(volume, NAMES, STILL, ("s",)).slice(19)
+    image, labels = both(SyntheticVolume(volume, NAMES, STILL, ("s",)))
     core = {}
     for value in (0, 2, 4, 41):
         inside = labels == value
@@ -120,7 +124,7 @@ def test_labels_and_image_are_deformed_together(volume: Volume) -> None:
         rotation=20, elastic=3, noise=0, bias=0, texture=0, thickness=(1, 1), resolution=(0.2, 0.2)
     )
     made = SyntheticVolume(volume, NAMES, moving, ("seed",))
-    image, labels = made.slice(19)
+    image, labels = made.image_on(19), made.labels_on(19)
     assert not np.array_equal(labels, volume.take(volume.voxels, 19))
     means = {value: float(image.pixels[labels == value].mean()) for value in (0, 2, 4, 41)}
     for value, mean in means.items():
@@ -135,7 +139,7 @@ def test_labels_and_image_are_deformed_together(volume: Volume) -> None:
 def test_structures_keep_their_size_and_side(seed: int) -> None:
     volume = Volume(voxels=head(), affine=AFFINE, modality=Modality.OTHER)
     made = SyntheticVolume(volume, NAMES, SynthesisSettings(), (seed,))
-    labels = np.stack([made.slice(index)[1] for index in made.indices()])
+    labels = np.stack([made.labels_on(index) for index in made.indices()])
     share = (labels > 0).mean() / (volume.voxels > 0).mean()
     assert 0.65 < share < 1.45
     where = {value: np.argwhere(labels == value)[:, 2].mean() for value in (2, 41)}
@@ -148,7 +152,7 @@ def test_thin_stacks_stay_in_their_plane(volume: Volume) -> None:
     wild = SynthesisSettings(rotation=40, elastic=4, thickness=(5, 5), step=1)
     made = SyntheticVolume(thin, NAMES, wild, ("s",))
     for index in made.indices():
-        image, labels = made.slice(index)
+        image, labels = made.image_on(index), made.labels_on(index)
         assert (labels > 0).mean() > 0.3
         bright = image.pixels[labels > 0]
         assert np.median(bright) > 10, "what lies beyond the stack is not air"
@@ -156,8 +160,8 @@ def test_thin_stacks_stay_in_their_plane(volume: Volume) -> None:
 
 def test_a_background_of_tissues_is_not_dark(volume: Volume) -> None:
     within = SynthesisSettings(background_tissues=6, noise=0)
-    image, labels = SyntheticVolume(volume, NAMES, within, ("s",)).slice(19)
-    air, _ = SyntheticVolume(volume, NAMES, SynthesisSettings(noise=0), ("s",)).slice(19)
+    image, labels = both(SyntheticVolume(volume, NAMES, within, ("s",)))
+    air, _ = both(SyntheticVolume(volume, NAMES, SynthesisSettings(noise=0), ("s",)))
     corner = image.pixels[:8, :8]
     assert np.median(image.pixels[labels == 0]) > 30
     assert np.median(air.pixels[:8, :8]) < 15
@@ -175,10 +179,10 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(source: LabelVolumeSourc
 
 def test_a_slice_does_not_depend_on_those_before_it(volume: Volume) -> None:
     made = SyntheticVolume(volume, NAMES, SynthesisSettings(), (1,))
-    in_order = {index: made.slice(index)[0].pixels for index in made.indices()}
+    in_order = {index: made.image_on(index).pixels for index in made.indices()}
     alone = SyntheticVolume(volume, NAMES, SynthesisSettings(), (1,))
     last = max(in_order)
-    np.testing.assert_array_equal(alone.slice(last)[0].pixels, in_order[last])
+    np.testing.assert_array_equal(alone.image_on(last).pixels, in_order[last])
 
 
 def test_another_process_makes_the_same_bytes(source: LabelVolumeSource) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,83 +18,16 @@ from scipy import ndimage
 
 from mediround.data.synthesis_contrast import draw_contrast
 from mediround.data.synthesis_field import SmoothField
-from mediround.errors import ConfigError
-from mediround.imaging.image import Image, Modality
+from mediround.data.synthesis_settings import SynthesisSettings
+from mediround.imaging.image import Image
 from mediround.imaging.volume import Plane, Volume
 
+__all__ = ["SynthesisSettings", "SyntheticVolume", "generator"]
+
+_BACKGROUND_KNOTS = 60.0
+"""Size of the smallest features of background tissues, millimetres."""
 _THIN = 0.2
 """A stack is thin below this share of its in-plane extent."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SynthesisSettings:
-    """How far synthetic images stray from the label map and from each other.
-
-    Attributes:
-        rotation: largest turn about each axis, degrees.
-        scaling: largest change of size along each axis, as a share.
-        shear: largest shear coefficient.
-        elastic: standard deviation of the elastic displacement, millimetres.
-        elastic_knots: size of its smallest features, millimetres.
-        familiar_share: share of cases with the tissue order of T1 or T2 weighted images.
-        texture: largest standard deviation of brightness inside a tissue (brightest tissue: 1).
-        bias: largest standard deviation of the logarithm of the bias field.
-        bias_knots: size of its smallest features, millimetres.
-        resolution: finest and coarsest in-plane resolution, millimetres.
-        thickness: thinnest and thickest slices, millimetres.
-        noise: largest standard deviation of the noise.
-        gamma: largest change of the logarithm of gamma.
-        background_tissues: how many tissues of random shape fill the background; 0 leaves air,
-            which is right where the labels cover the whole head or body.
-        step: millimetres between the slices that are made.
-        modality: what the images claim to be.
-
-    Raises:
-        ConfigError: a negative number, an empty range.
-    """
-
-    rotation: float = 12.0
-    scaling: float = 0.1
-    shear: float = 0.01
-    elastic: float = 2.0
-    elastic_knots: float = 40.0
-    familiar_share: float = 0.6
-    texture: float = 0.06
-    bias: float = 0.25
-    bias_knots: float = 100.0
-    resolution: tuple[float, float] = (0.8, 1.6)
-    thickness: tuple[float, float] = (1.0, 5.0)
-    noise: float = 0.04
-    gamma: float = 0.25
-    background_tissues: int = 0
-    step: float = 3.0
-    modality: Modality = Modality.MR
-
-    def __post_init__(self) -> None:
-        for name in ("resolution", "thickness"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high:
-                raise ConfigError(f"{name} is ({low}, {high})", expected="0 < finest <= coarsest")
-        for name in ("elastic_knots", "bias_knots", "step"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}", expected="more than 0")
-        for name in (
-            "rotation",
-            "scaling",
-            "shear",
-            "elastic",
-            "texture",
-            "bias",
-            "noise",
-            "gamma",
-        ):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}", expected="0 or more")
-        if not 0 <= self.familiar_share <= 1 or self.scaling >= 1:
-            raise ConfigError(
-                f"familiar_share {self.familiar_share}, scaling {self.scaling}",
-                expected="a share of 0 to 1, a scaling below 1",
-            )
 
 
 class SyntheticVolume:
@@ -124,7 +56,7 @@ class SyntheticVolume:
         seen = np.zeros(int(labels.voxels.max()) + 1, dtype=np.bool_)
         seen[labels.voxels] = True
         seen[0] = True
-        self._values = np.flatnonzero(seen)
+        self._values = np.flatnonzero(seen).astype(labels.voxels.dtype)
         number_of = np.zeros(int(self._values[-1]) + 1, dtype=np.min_scalar_type(len(self._values)))
         number_of[self._values] = np.arange(len(self._values))
         self._stack = labels.stack(number_of[labels.voxels], plane)
@@ -154,7 +86,7 @@ class SyntheticVolume:
         self._background = SmoothField(
             shape,
             self._spacing,
-            knots=settings.elastic_knots,
+            knots=_BACKGROUND_KNOTS,
             deviation=1.0,
             channels=settings.background_tissues,
             rng=rng,
@@ -179,35 +111,33 @@ class SyntheticVolume:
         step = max(1, round(self.settings.step / self._spacing[0]))
         return range(step // 2, self._shape[0], step)
 
-    def slice(self, index: int) -> tuple[Image, NDArray[Any]]:
-        """A synthetic slice and its labels.
+    def labels_on(self, index: int) -> NDArray[Any]:
+        """The deformed label values (H, W) of a slice, as ``Volume.slice`` shows it.
 
         Args:
             index: position in file order along the axis across the plane.
-
-        Returns:
-            8-bit gray image (H, W) as ``Volume.slice`` shows it, and the deformed label values
-            (H, W) on the same pixels.
         """
+        values: NDArray[Any] = self._values[self._sample(self._places(index))[0]]
+        return values
+
+    def image_on(self, index: int) -> Image:
+        """The synthetic 8-bit gray image of the labels of ``labels_on``, on the same pixels."""
         rng = generator(*self._seed, index)
-        places = self._places(index)
-        mean, middle = self._signal(places, index, rng)
-        mean = _at_resolution(mean, self._spacing[1:], self._resolution)
-        mean *= np.exp(self._bias.at(index)[0])
+        signal = self._signal(index, rng)
+        signal = _at_resolution(signal, self._spacing[1:], self._resolution)
+        signal *= np.exp(self._bias.at(index)[0])
         noisy = np.hypot(
-            mean + self._noise * rng.standard_normal(mean.shape, dtype=np.float32),
-            self._noise * rng.standard_normal(mean.shape, dtype=np.float32),
+            signal + self._noise * rng.standard_normal(signal.shape, dtype=np.float32),
+            self._noise * rng.standard_normal(signal.shape, dtype=np.float32),
         )
         shown = 235 * np.clip(noisy, 0, None) ** self._gamma
-        pixels = np.clip(np.rint(shown), 0, 255).astype(np.uint8)
         like = self.labels.slice(index, self.plane)
-        image = Image(
-            pixels=pixels,
+        return Image(
+            pixels=np.clip(np.rint(shown), 0, 255).astype(np.uint8),
             modality=self.settings.modality,
             spacing=like.spacing,
             directions=like.directions,
         )
-        return image, self._values[middle]
 
     def _places(self, index: int) -> NDArray[np.float32]:
         """(3, H, W): where in the label map each pixel of the slice comes from, in voxels."""
@@ -224,30 +154,26 @@ class SyntheticVolume:
             places[axis] += matrix[axis, 1] * rows[:, None] + matrix[axis, 2] * columns + along
         return places
 
-    def _signal(
-        self, places: NDArray[np.float32], index: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
-        """Brightness averaged over the thickness of the slice, and the tissues at its middle."""
+    def _signal(self, index: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Brightness of the tissues, averaged over the thickness of the slice."""
+        places = self._places(index)
         count = max(1, round(self._thickness / self._spacing[0]))
         count += 1 - count % 2
         background = self._background_tissue(index)
+        across = self._affine[:, 0].astype(np.float32)[:, None, None]
         total = np.zeros(self._shape[1:], dtype=np.float32)
-        middle: NDArray[Any] = np.zeros(self._shape[1:], dtype=self._stack.dtype)
         for offset in range(-(count // 2), count // 2 + 1):
-            moved = [places[axis] + self._affine[axis, 0] * offset for axis in range(3)]
-            tissue, outside = self._sample(moved)
+            tissue, outside = self._sample(places + across * offset)
             seen = tissue if background is None else np.where(tissue == 0, background, tissue)
             drawn = rng.standard_normal(total.shape, dtype=np.float32)
             signal = self._contrast.means[seen] + self._contrast.deviations[seen] * drawn
-            signal[outside] = 0
+            if background is None:
+                signal[outside] = 0
             total += signal
-            if offset == 0:
-                middle = tissue
-        return total / count, middle
+        total /= count
+        return total
 
-    def _sample(
-        self, places: Sequence[NDArray[np.float32]]
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def _sample(self, places: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Tissues at the nearest voxels, and where that lies outside the label map."""
         nearest = [np.rint(each).astype(np.intp) for each in places]
         outside = np.zeros(self._shape[1:], dtype=np.bool_)
@@ -262,7 +188,8 @@ class SyntheticVolume:
     def _background_tissue(self, index: int) -> NDArray[np.intp] | None:
         if not self.settings.background_tissues:
             return None
-        return self._background.at(index).argmax(axis=0) + len(self._values)
+        strongest: NDArray[np.intp] = self._background.at(index).argmax(axis=0)
+        return strongest + len(self._values)
 
 
 def generator(*names: object) -> np.random.Generator:

@@ -48,7 +48,8 @@ class SmoothField:
         # einsum without BLAS: its sums do not depend on the number of threads.
         plane = np.einsum("k,ckhw->chw", across[index], self._coefficients)
         rows = np.einsum("hk,ckw->chw", down, plane)
-        return np.einsum("wk,chk->chw", along, rows)
+        values: NDArray[np.float32] = np.einsum("wk,chk->chw", along, rows)
+        return values
 
 
 def _basis(size: int, step: float) -> NDArray[np.float32]:

@@ -36,8 +36,9 @@ class SyntheticCase(Case):
             )
             infix = "" if plane == "axial" else f"_{plane}"
             for index in made.indices():
-                image, values = made.slice(index)
+                values = made.labels_on(index)
                 if table.usable(present(values)):
+                    image = made.image_on(index)
                     yield LabelledSlice(
                         dataset=self.dataset,
                         patient=self.patient,
