@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -33,6 +33,7 @@ def test_targets_take_masks_by_name_then_in_order(
 MASKS = st.lists(arrays.arrays(np.bool_, (4, 4)), max_size=4)
 
 
+@settings(deadline=None)
 @given(MASKS, MASKS)
 def test_the_best_assignment_is_never_worse_than_the_order_drawn(
     targets: list[BoolMask], drawn: list[BoolMask]

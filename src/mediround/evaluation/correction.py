@@ -12,7 +12,7 @@ from mediround.session import Model
 
 def corrects(model: Model) -> bool:
     """Whether the model has a part that corrects masks at all."""
-    return getattr(model.network, "corrector", None) is not None
+    return model.network.corrector is not None
 
 
 @contextmanager

@@ -11,9 +11,11 @@ import numpy as np
 
 from mediround.evaluation import ablation, propagation, turns
 from mediround.evaluation.cases import Case, Setting
+from mediround.evaluation.official_metrics import OfficialScores
 from mediround.evaluation.scores import by_round, grouped, interval, intervals, score
 from mediround.evaluation.statistics import calibration_error, reliability, spearman
 from mediround.evaluation.turns import FALSE_PREMISES
+from mediround.quirks import OfficialQuirks
 
 Table = dict[str, Any]
 
@@ -57,6 +59,7 @@ def build(
         "multi_target": turns.multi_target(masks),
         "answers_in_words": turns.answers_in_words(own),
         "judge": judge(masks),
+        "official_metrics": _official(masks),
         "propagation": propagation.build(cases, setting, seed),
         "ablations": {"random": ablation.random_references(cases, setting, seed)},
         "baselines": ablation.baselines(cases, setting, baselines, seed),
@@ -123,6 +126,17 @@ def _refusals(cases: Sequence[Case]) -> Table:
         "present": {"n": len(asked), "refused": sum(c.drawn == 0 for c in asked.values())},
         "extra_masks": sum(max(0, c.drawn - wanted[where]) for where, c in asked.items()),
     }
+
+
+def _official(masks: Sequence[Case]) -> Table:
+    """What the official loop would log for these masks, smoothing constants included."""
+    scores = OfficialScores(OfficialQuirks(smoothed_metrics=True))
+    for case in masks:
+        if case.truth is not None:
+            truth = case.truth.decode()
+            predicted = np.zeros_like(truth) if case.mask is None else case.mask.decode()
+            scores.add(case.round - 1, predicted, truth)
+    return dict(scores.scalars())
 
 
 def _name_accuracy(masks: Sequence[Case]) -> Table:

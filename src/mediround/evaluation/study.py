@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -176,11 +177,9 @@ def read_key(path: Path) -> dict[str, Any]:
     Raises:
         DatasetError: it is missing or damaged.
     """
-    import json
-
     file = path / KEY if path.is_dir() else path
     try:
-        key = json.loads(file.read_text(encoding="utf-8"))
+        key: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         key["items"] = [Item(**each) for each in key["items"]]
         first, second = key["reports"]
     except (OSError, ValueError, KeyError, TypeError) as error:

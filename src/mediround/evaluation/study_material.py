@@ -8,7 +8,7 @@ from pathlib import Path
 from mediround.evaluation.comparison import Report
 from mediround.evaluation.material import find_material
 from mediround.evaluation.plan import EvaluationSettings
-from mediround.evaluation.selection import Chosen
+from mediround.evaluation.selection import Chosen, Part
 
 
 def chosen_for(data: Path, reports: Sequence[Report]) -> list[Chosen]:
@@ -19,7 +19,7 @@ def chosen_for(data: Path, reports: Sequence[Report]) -> list[Chosen]:
     """
     datasets = {case.dataset for report in reports for case in report.cases}
     splits = {report.head["settings"]["split"] for report in reports}
-    split = next(iter(splits)) if len(splits) == 1 else "all"
+    split: Part = splits.pop() if len(splits) == 1 else "all"
     only = () if data.is_file() or data.name in datasets else tuple(sorted(datasets))
     settings = EvaluationSettings(split=split, only=only)
     return find_material(data, settings, _silent).chosen
