@@ -57,7 +57,7 @@ def open_sources(
     place: Path,
     *,
     planes: Sequence[Plane] = ("axial",),
-    seed: int = 0,
+    synthesis_seed: int = 0,
     patient_pattern: str | None = None,
 ) -> list[Source]:
     """The data sets at or directly below a place; the content decides, not the name.
@@ -67,7 +67,7 @@ def open_sources(
     Args:
         place: a folder, or a COCO json.
         planes: in which planes volumes are cut.
-        seed: of the synthesis.
+        synthesis_seed: of the images that are made from label maps.
         patient_pattern: regular expression with one group, the patient in the name of a case,
             for the layouts that do not say whose an image is.
 
@@ -78,7 +78,7 @@ def open_sources(
         DatasetError: nothing there, or nothing that is known; says what was looked for.
     """
     check_pattern(patient_pattern)
-    options = _Options(tuple(planes), seed, patient_pattern)
+    options = _Options(tuple(planes), synthesis_seed, patient_pattern)
     if not place.exists():
         raise DatasetError(f"there is no {place}", expected="a folder or a COCO json")
     if place.is_file():
