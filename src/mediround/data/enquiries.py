@@ -82,7 +82,8 @@ def larger_of(scene: Scene, name: str, other: str) -> str | None:
     ratio = large.area / small.area
     if ratio < SIZE_RATIO:
         return None
-    return f"The {large.name}, with about {figures(ratio)} times the area of the {small.name}."
+    times = f"about {figures(ratio)} times the area"
+    return f"The {large.name}, with {times} of the {small.name} in this image."
 
 
 def order_of(scene: Scene, name: str, other: str) -> str | None:
