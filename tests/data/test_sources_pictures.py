@@ -147,6 +147,15 @@ def test_bad_cases_are_reported_and_the_others_read(nnunet: Path) -> None:
     assert all(reason.startswith("Dataset009_X, case ") for reason in reasons.values())
 
 
+def test_an_image_without_labels_is_reported(nnunet: Path) -> None:
+    picture(nnunet / "imagesTr" / "z_0000.png")
+    picture(nnunet / "imagesTr" / "a_0001.png")
+    shown, (bad,) = everything(NnunetSource(nnunet))
+    assert [each.name for each in shown] == ["a"]
+    assert bad.case == "z"
+    assert "z_0000.png has no labels; expected labelsTr/z.png" in bad.reason
+
+
 def test_a_case_error_knows_its_case(nnunet: Path) -> None:
     (nnunet / "imagesTr" / "a_0000.png").unlink()
     (case,) = NnunetSource(nnunet).cases()
@@ -379,8 +388,8 @@ def test_bad_entries_of_sa_med2d_are_reported(sa_med2d: Path) -> None:
 @given(
     members=st.dictionaries(
         st.text(max_size=20),
-        st.recursive(st.integers() | st.text(max_size=9) | st.none(), st.lists, max_leaves=8),
-        max_size=8,
+        st.integers() | st.none() | st.lists(st.text(max_size=5), max_size=3),
+        max_size=5,
     ),
     indent=st.sampled_from([None, 1]),
 )

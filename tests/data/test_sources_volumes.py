@@ -404,6 +404,19 @@ def test_a_segmentation_without_its_series_is_synthesised(tmp_path: Path) -> Non
     assert {name for each in shown for name in each.masks()} <= {"liver", "lesion"}
 
 
+def test_heads_are_synthesised_as_mr_and_other_parts_with_tissue_around(tmp_path: Path) -> None:
+    for name, label in (("head", "left thalamus"), ("trunk", "liver")):
+        save(tmp_path / name / "a.nii.gz", block())
+        (tmp_path / name / "names.json").write_text(json.dumps({"1": label}))
+    head, trunk = open_sources(tmp_path)
+    assert (head.modality, trunk.modality) == (Modality.MR, Modality.OTHER)
+    around = {}
+    for source in (head, trunk):
+        shown = everything(source)[0][0]
+        around[source.name] = np.median(shown.image.pixels[shown.labels == 0])
+    assert around["head"] < 15 < around["trunk"]
+
+
 def test_overlapping_segments_are_no_label_map_to_synthesise(tmp_path: Path) -> None:
     write_seg(tmp_path / "set" / "seg.dcm", ct_series(tmp_path / "elsewhere"))
     shown, (bad,) = everything(open_sources(tmp_path / "set")[0])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mediround import anatomy
 from mediround.data.sources.case import Source
 from mediround.data.sources.coco import CocoSource
 from mediround.data.sources.dicom_seg import DicomSegSource
@@ -115,7 +116,7 @@ def _at(folder: Path, options: _Options) -> list[Source]:
     """The data sets of a folder itself, DICOM left aside."""
     if _is_nnunet(folder):
         nnunet = NnunetSource(folder, planes=options.planes)
-        return [nnunet if nnunet.has_images else _synthesised(nnunet, options, head=True)]
+        return [nnunet if nnunet.has_images else _synthesised(nnunet, options)]
     if _is_sa_med2d(folder):
         return [SaMed2dSource(folder)]
     files = [*files_in(folder, (".json",)), *files_in(folder / "annotations", (".json",))]
@@ -127,7 +128,7 @@ def _at(folder: Path, options: _Options) -> list[Source]:
         volumes = LabelVolumeSource(
             folder, planes=options.planes, patient_pattern=options.patient_pattern
         )
-        return [volumes if volumes.has_images else _synthesised(volumes, options, head=True)]
+        return [volumes if volumes.has_images else _synthesised(volumes, options)]
     images = subfolder(folder, IMAGE_FOLDERS)
     if masks and images and files_in(images, PICTURES):
         return [PictureMaskSource(folder, patient_pattern=options.patient_pattern)]
@@ -139,15 +140,17 @@ def _dicom(folder: Path, options: _Options) -> list[Source]:
         found = DicomSegSource(folder, planes=options.planes)
     except DatasetError:
         return []  # that there is none is the answer here
-    return [found if found.has_images else _synthesised(found, options, head=False)]
+    return [found if found.has_images else _synthesised(found, options)]
 
 
-def _synthesised(source: Source, options: _Options, *, head: bool) -> Source:
-    """``source`` with images; segmented parts of a body need something around them."""
-    if head:
-        return SynthesisedSource(source, seed=options.seed)
+def _synthesised(source: Source, options: _Options) -> Source:
+    """``source`` with images: MR of heads, otherwise parts of a body with tissue around them."""
+    seed = options.seed
+    known = [anatomy.load().find(name) for name in source.entities]
+    if any(entity is not None and entity.body_region == "brain" for entity in known):
+        return SynthesisedSource(source, seed=seed)
     settings = SynthesisSettings(background_tissues=8, modality=Modality.OTHER)
-    return SynthesisedSource(source, seed=options.seed, settings=settings)
+    return SynthesisedSource(source, seed=seed, settings=settings)
 
 
 def _is_nnunet(folder: Path) -> bool:

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mediround.data.sources.broken_case import BrokenCase
 from mediround.data.sources.case import Case
 from mediround.data.sources.label_table import LabelTable, canonical
 from mediround.data.sources.modalities import modality_in
 from mediround.data.sources.picture_case import PictureCase
 from mediround.data.sources.volume_case import LabelVolumeCase
-from mediround.errors import DatasetError
+from mediround.errors import CaseError, DatasetError
 from mediround.imaging.image import Modality
 from mediround.imaging.volume import Plane
 
@@ -99,8 +100,19 @@ class NnunetSource:
         return [path.name.removesuffix(self.ending) for path in found]
 
     def cases(self) -> Iterator[Case]:
-        """See ``Source.cases``."""
-        return (self.case(name) for name in self.case_names())
+        """See ``Source.cases``; an image without labels is a bad case."""
+        names = self.case_names()
+        channel = f"_{self.channel:04}{self.ending}"
+        images = (self.folder / "imagesTr").glob(f"*{channel}")
+        unlabelled = {path.name.removesuffix(channel) for path in images} - set(names)
+        for name in sorted({*names, *unlabelled}):
+            if name not in unlabelled:
+                yield self.case(name)
+                continue
+            reason = CaseError(
+                f"{name}{channel} has no labels", expected=f"labelsTr/{name}{self.ending}"
+            )
+            yield BrokenCase(self.name, name, patient_of(name), reason)
 
     def case(self, name: str) -> LabelVolumeCase | PictureCase:
         """One case by name; nothing is opened."""
