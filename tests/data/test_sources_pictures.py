@@ -384,7 +384,7 @@ def test_bad_entries_of_sa_med2d_are_reported(sa_med2d: Path) -> None:
     assert "leads out of SAMed2Dv1" in reasons[4]
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     members=st.dictionaries(
         st.text(max_size=20),
@@ -451,6 +451,7 @@ def test_coco_polygons_run_lengths_and_crowds(tmp_path: Path) -> None:
     assert source.entities == ("polyp", "left kidney")
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), density=st.floats(0.05, 0.95))
 def test_compressed_and_plain_run_lengths_are_the_same_mask(seed: int, density: float) -> None:
     from mediround.data.sources.coco import Annotation, outline_to_mask
