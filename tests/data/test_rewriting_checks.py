@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediround import anatomy
-from mediround.data import chinese, phrasebook
+from mediround.data import chinese, phrasebook, questions
 from mediround.data.link import RelationKind
 from mediround.data.rewriting_checks import is_unnamed, mentioned, refusal, split_request
 from mediround.dialogue import Entity, Round
@@ -128,6 +128,15 @@ def test_the_request_is_taken_off_and_can_be_put_back(request_: str, language: s
 def test_parts_of_a_query_always_add_up(query: str) -> None:
     question, request = split_request(query)
     assert question + request == query
+
+
+@pytest.mark.parametrize("split", ["train", "heldout"])
+def test_requests_about_several_structures_are_taken_off_too(split: phrasebook.Split) -> None:
+    for request in questions.forms("whole", "unnamed_several", split):
+        assert split_request(f"Segment [1] and [2]. {request}") == (
+            "Segment [1] and [2].",
+            f" {request}",
+        )
 
 
 def test_a_query_without_request_is_all_question() -> None:
