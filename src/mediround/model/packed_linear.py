@@ -1,0 +1,39 @@
+"""Linear layers whose weights oneDNN has already laid out for its own products.
+
+With few rows, as when an answer grows word by word, half of a product's time goes into arranging
+the weight, again at every call. A packed layer arranges it once. CPU and bfloat16 only.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class PackedLinear(nn.Module):
+    """Computes what ``layer`` computes; cannot be trained, saved or moved."""
+
+    def __init__(self, layer: nn.Linear, rows: int) -> None:
+        """Args: ``rows``, the number of rows that the layout is chosen for; any will work."""
+        super().__init__()
+        weight = layer.weight.detach().contiguous()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
+        self.bias = None if layer.bias is None else layer.bias.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs), bfloat16."""
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        return out
+
+
+def can_pack(module: nn.Module) -> bool:
+    """Whether every weight of ``module`` is of the kind that packing helps."""
+    return torch.backends.mkldnn.is_available() and all(
+        p.device.type == "cpu" and p.dtype == torch.bfloat16 for p in module.parameters()
+    )
+
+
+def pack_linears(module: nn.Module, rows: int = 1) -> None:
+    """Replace every linear layer inside ``module``."""
+    for name, layer in list(module.named_modules()):
+        if isinstance(layer, nn.Linear):
+            parent, _, leaf = name.rpartition(".")
+            setattr(module.get_submodule(parent), leaf, PackedLinear(layer, rows))
