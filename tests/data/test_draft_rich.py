@@ -15,8 +15,8 @@ from mediround.data import enquiries, questions
 from mediround.data.builder import DialogueSettings, build_dialogue, draw_dialogues, measure
 from mediround.data.difficulty import level
 from mediround.data.guessing import GUESSABLE
-from mediround.data.relations import RESEGMENTING, Scene
-from mediround.data.relations_wide import RANKING, rankings, wide_links
+from mediround.data.relations import RESEGMENTING, Link, Scene
+from mediround.data.relations_wide import RANKING, WideLink, rankings, wide_links
 from mediround.dialogue import Dialogue, Round, markers
 from mediround.errors import ConfigError
 from mediround.geometry import BoolMask
@@ -52,6 +52,10 @@ def rounds_of(dialogues: Sequence[Dialogue], kind: str | None = None) -> list[Ro
     return [each for each in every if kind is None or kind_of(each) == kind]
 
 
+def every_link(scene: Scene) -> list[Link | WideLink]:
+    return [*scene.links, *wide_links(scene), *rankings(scene, list(scene.shapes))]
+
+
 def kind_of(each: Round) -> str:
     assert each.relation is not None
     return each.relation.kind
@@ -73,10 +77,7 @@ def test_everything_that_is_said_is_true_in_the_image(
     data: st.DataObject, seed: int, oriented: bool, label_maps: Maps
 ) -> None:
     scene = measure(data.draw(label_maps), oriented=oriented)
-    true = {
-        (link.label, frozenset(link.references), link.target)
-        for link in (*scene.links, *wide_links(scene), *rankings(scene, list(scene.shapes)))
-    }
+    true = {(link.label, frozenset(link.references), link.target) for link in every_link(scene)}
     for dialogue in many(scene, 3, seed=seed):
         names = {entity.id: str(entity.name) for entity in dialogue.entities()}
         for each in dialogue.rounds:
@@ -122,7 +123,7 @@ def test_three_fifths_of_later_rounds_need_their_references(abdomen: Scene) -> N
 
 
 def test_every_kind_of_round_is_drawn(abdomen: Scene) -> None:
-    dialogues = many(abdomen, 400)
+    dialogues = many(abdomen, 400) + many(abdomen, 200, several_share=0.5, necessary_share=0.6)
     kinds = Counter(map(kind_of, rounds_of(dialogues)))
     assert {
         "name",
@@ -177,7 +178,7 @@ def test_no_structure_is_drawn_more_than_twice(abdomen: Scene) -> None:
     for dialogue in many(abdomen, 150):
         drawn = Counter(str(entity.name) for entity in dialogue.entities())
         assert max(drawn.values()) <= 3
-        fresh = set()
+        fresh: set[str | None] = set()
         for each in dialogue.rounds:
             if kind_of(each) not in RESEGMENTING | RANKING | {"correction"}:
                 assert not fresh & {entity.name for entity in each.entities}
@@ -282,6 +283,15 @@ def test_a_single_structure_still_makes_a_dialogue(upper_abdomen: Masks) -> None
 def test_impossible_shares_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         DialogueSettings.rich(**{name: 1.2})
+
+
+def test_chinese_dialogues_have_the_rounds_that_have_chinese_words(abdomen: Scene) -> None:
+    drawn = many(abdomen, 60, chinese_share=1.0, twin_share=0.0, typo_share=0.0)
+    for each in rounds_of(drawn):
+        assert not each.query.isascii()
+        assert not each.text.isascii()
+    later = [each for dialogue in drawn for each in dialogue.rounds[1:]]
+    assert sum(map(marked, later)) >= 0.3 * len(later)
 
 
 def test_the_default_mixture_is_not_rich() -> None:

@@ -15,7 +15,7 @@ from mediround.data.link import RESEGMENTING, Link, RelationKind
 from mediround.data.relations import Scene
 from mediround.data.repertoire import Repertoire, absent_names
 from mediround.data.settings import DialogueSettings
-from mediround.data.wording import Speaker
+from mediround.data.wording import Speaker, draw_voice
 from mediround.dialogue import Entity, Relation, Round
 
 __all__ = ["KIND_WEIGHTS", "DialogueSettings", "Draft", "absent_names", "needs_reference"]
@@ -68,8 +68,16 @@ class Draft:
 
     def __post_init__(self) -> None:
         self.atlas: Atlas = self.scene.atlas
-        self.speaker = Speaker(self.settings.wording_split, self.rng, self.atlas)
-        self.repertoire = Repertoire.of(self.scene, self.settings)
+        shares = self.settings
+        self.voice = draw_voice(
+            self.rng,
+            chinese_share=shares.chinese_share,
+            register_share=shares.register_share,
+            typo_share=shares.typo_share,
+            abbreviation_share=shares.abbreviation_share,
+        )
+        self.speaker = Speaker(shares.wording_split, self.rng, self.atlas, self.voice)
+        self.repertoire = Repertoire.of(self.scene, shares, self.voice.language)
         self.usable = self.repertoire.usable
         self.links = self.repertoire.links
         self.numbers: dict[str, list[int]] = {}
@@ -131,9 +139,9 @@ class Draft:
         entity = self._entity(link.target, tuple(numbers))
         if named:
             self._tell(link.target, entity.id)
-            text = wording.answer([(link.target, entity.id)])
+            text = self.speaker.answer([(link.target, entity.id)])
         else:
-            text = wording.answer_unnamed(entity.id)
+            text = self.speaker.answer_unnamed(entity.id)
         evidence = {**link.evidence, "needs_reference": float(needs(link))}
         self._record(query, text, (entity,), link.label, tuple(numbers), evidence)
         return True
@@ -163,7 +171,7 @@ class Draft:
         entities = tuple(self._entity(name, ()) for name in asked)
         for name, entity in zip(asked, entities, strict=True):
             self._tell(name, entity.id)
-        text = wording.answer([(name, e.id) for name, e in zip(asked, entities, strict=True)])
+        text = self.speaker.answer([(name, e.id) for name, e in zip(asked, entities, strict=True)])
         self._record(query, text, entities, kind, (), {"needs_reference": 0.0})
         return True
 
@@ -179,7 +187,7 @@ class Draft:
         if not candidates:
             return False
         name = self.speaker.choose(candidates)
-        text = wording.answer_absent(name)
+        text = self.speaker.answer_absent(name)
         self._record(self.speaker.ask_name(name), text, (), "absent", (), {"needs_reference": 0.0})
         return True
 

@@ -67,6 +67,7 @@ class ReferringDraft(Draft):
         reader: what a reader of the words knows.
         names: number -> name, whether the text has said it or not.
         asked: enquiries that were made.
+        is_english: there are words for every kind of round.
         shown_again: a second mask of something was supplied.
         last: the last round's link, its numbers and whether its answer named it; None after a
             round of another sort.
@@ -75,7 +76,8 @@ class ReferringDraft(Draft):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.reader = Reader(self.repertoire, self.known)
-        self.asker = Asker(self.settings.wording_split, self.rng)
+        self.asker = Asker(self.settings.wording_split, self.rng, self.voice.register)
+        self.is_english = self.voice.language == "en"
         self.names: dict[int, str] = {}
         self.shown_again = False
         self.asked: set[tuple[str, tuple[str, ...]]] = set()
@@ -110,7 +112,7 @@ class ReferringDraft(Draft):
     def show_again(self) -> bool:
         """Supply a second mask of something, once, and ask what it is."""
         again = [name for name, numbers in self.numbers.items() if len(numbers) < 2]
-        if self.shown_again or not again or len(self.usable) < 2:
+        if not self.is_english or self.shown_again or not again or len(self.usable) < 2:
             return False
         self.shown_again = True
         number = self.give(again[int(self.rng.integers(len(again)))])
@@ -124,7 +126,7 @@ class ReferringDraft(Draft):
     def enquire(self, *, needed: bool) -> bool:
         """Add a question that is answered in words, if one can be asked here."""
         kinds = [kind for kind in enquiries.WEIGHTS if kind in enquiries.ONE or len(self.names) > 1]
-        for _ in range(TRIES if self.names else 0):
+        for _ in range(TRIES if self.names and self.is_english else 0):
             kind = kinds[self._weighted([enquiries.WEIGHTS[kind] for kind in kinds])]
             options = self._answers(kind)
             if not options:
@@ -169,7 +171,7 @@ class ReferringDraft(Draft):
     def drawn(self, allowed: Callable[[Choice], bool]) -> Choice | None:
         """A kind by its weight, then a target, then a link: no answer is commoner than another."""
         by_kind: dict[str, Sequence[AnyLink]] = dict(self.repertoire.by_kind)
-        for link in rankings(self.scene, list(self.numbers)):
+        for link in rankings(self.scene, list(self.numbers) if self.is_english else []):
             by_kind[link.kind] = [*by_kind.get(link.kind, ()), link]
         kinds = list(by_kind)
         older = self.rng.random() < self.settings.older_share
@@ -259,9 +261,9 @@ class ReferringDraft(Draft):
         """Record the round in which ``link`` answers ``query``."""
         entity = self._entity(link.target, numbers)
         text = (
-            wording.answer([(link.target, entity.id)])
+            self.speaker.answer([(link.target, entity.id)])
             if named
-            else wording.answer_unnamed(entity.id)
+            else self.speaker.answer_unnamed(entity.id)
         )
         self._record(query, text, (entity,), kind, numbers, evidence_of(guess, link.evidence))
         if named:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 from mediround.data import wording
 from mediround.data.draft_referring import ReferringDraft
@@ -59,7 +58,9 @@ class RichDraft(ReferringDraft):
         """Add one round; False when nothing is left to ask."""
         before = self.last, self.pair_of_either
         self.last = self.pair_of_either = None
-        changes = any(before) and self.rng.random() < self.settings.correction_share
+        changes = (
+            any(before) and self.is_english and self.rng.random() < self.settings.correction_share
+        )
         if changes and self._change_mind(*before):
             return True
         if self.rng.random() < self.settings.necessary_share and self._add_needed():
@@ -67,6 +68,8 @@ class RichDraft(ReferringDraft):
         return self._add_easy() or self._add_needed() or self.refer(needed=False)
 
     def _add_needed(self) -> bool:
+        if not self.is_english:
+            return self.refer(needed=True)
         share = self.settings
         if self.rng.random() < share.enquiry_share and self.enquire(needed=True):
             return True
@@ -77,6 +80,10 @@ class RichDraft(ReferringDraft):
         return self.refer(needed=True) or self.show_again() or self.enquire(needed=True)
 
     def _add_easy(self) -> bool:
+        if not self.is_english:
+            return (
+                self.rng.random() < GIVEN_AWAY_SHARE and self.refer(needed=False)
+            ) or self._ask_new()
         share = self.settings
         if self.numbers and self.rng.random() < share.talk_share and self._talk():
             return True
@@ -99,7 +106,7 @@ class RichDraft(ReferringDraft):
             if name in self.numbers:
                 return False
             entity = self._entity(name, (number,))
-            text = wording.answer_unnamed(entity.id)
+            text = self.speaker.answer_unnamed(entity.id)
             query = self.asker.whole("correction")
             evidence = evidence_of(0.5, {})
             self._record(query, text, (entity,), "correction", (number,), evidence)
@@ -207,7 +214,7 @@ class RichDraft(ReferringDraft):
 
     def _ask_several(self) -> bool:
         """Three names, both of a pair, or either of a pair."""
-        if self.rng.random() < 0.6 and self._pairs:
+        if self.rng.random() < 0.6 and self.repertoire.pairs:
             return self._ask_pair()
         fresh = [name for name in self.usable if self._is_fresh(name)]
         if len(fresh) < 3:
@@ -218,16 +225,16 @@ class RichDraft(ReferringDraft):
         return True
 
     def _ask_pair(self) -> bool:
-        pairs = [p for p in self._pairs if all(self._is_fresh(name) for name in p[:2])]
+        pairs = [p for p in self.repertoire.pairs if all(self._is_fresh(name) for name in p[:2])]
         if not pairs:
             return False
         left, right, plural = pairs[int(self.rng.integers(len(pairs)))]
-        if self.rng.random() < 0.5:
+        if self.rng.random() < 0.4:
             self._answer_names(self.asker.whole("both", x=plural), [left, right])
             return True
         one, other = (left, right) if self.rng.random() < 0.5 else (right, left)
         entity = self._entity(one, ())
-        query, text = self.asker.whole("either", x=plural), wording.answer_unnamed(entity.id)
+        query, text = self.asker.whole("either", x=plural), self.speaker.answer_unnamed(entity.id)
         self._record(query, text, (entity,), "either", (), evidence_of(1.0, {}))
         self.pair_of_either = (entity.id, other)
         return True
@@ -240,25 +247,13 @@ class RichDraft(ReferringDraft):
             self._tell(name, entity.id)
         self.reader.deduce()
 
-    @cached_property
-    def _pairs(self) -> list[tuple[str, str, str]]:
-        """Left, right and common name of pairs that are both shown."""
-        found = []
-        for name in self.usable:
-            known = self.atlas.find(name)
-            if known is None or known.laterality != "left" or not known.together:
-                continue
-            if known.pair is not None and known.pair in self.usable:
-                found.append((name, known.pair, known.together[0]))
-        return found
-
     def _ask_substance(self) -> bool:
         """Ask for the only structure that makes a substance."""
         if self.rng.random() >= self.settings.several_share:
             return False
         options = [
             (name, noun, substance)
-            for name, noun, substance in self._makers
+            for name, noun, substance in self.repertoire.makers
             if self._is_fresh(name)
         ]
         if not options:
@@ -266,21 +261,11 @@ class RichDraft(ReferringDraft):
         name, noun, substance = options[int(self.rng.integers(len(options)))]
         phrase = self.asker.substance_phrase("secretes", {"noun": noun, "substance": substance})
         entity = self._entity(name, ())
-        text = wording.answer([(name, entity.id)])
+        text = self.speaker.answer([(name, entity.id)])
         query = self.asker.framed(phrase, [])
         self._record(query, text, (entity,), "secretes", (), evidence_of(1.0, {}))
         self._tell(name, entity.id)
         return True
-
-    @cached_property
-    def _makers(self) -> list[tuple[str, str, str]]:
-        found = []
-        for name in self.usable:
-            known = self.atlas.find(name)
-            for substance in () if known is None else known.relations.get("produces", ()):
-                if known is not None and len(self.atlas.inverse(substance, "produces")) == 1:
-                    found.append((name, known.noun, substance))
-        return found
 
     def _ask_new(self) -> bool:
         done = super()._ask_new()
@@ -292,7 +277,7 @@ class RichDraft(ReferringDraft):
         if not (self.complete and near and self.rng.random() < self.settings.near_absent_share):
             return super()._ask_absent()
         name = near[int(self.rng.integers(len(near)))]
-        text = wording.answer_absent(name)
+        text = self.speaker.answer_absent(name)
         self._record(self.speaker.ask_name(name), text, (), "absent", (), evidence_of(1.0, {}))
         return True
 

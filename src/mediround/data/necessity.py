@@ -19,7 +19,9 @@ from functools import cache, lru_cache
 from math import log
 
 from mediround import anatomy
+from mediround.data import wording
 from mediround.data.relations_wide import RANKING
+from mediround.data.wording import LANGUAGES
 from mediround.dialogue import MARKER, Dialogue, Round
 
 LIMIT = 0.4
@@ -260,14 +262,19 @@ def _excluded(kind: str, known: Mapping[int, str]) -> frozenset[str]:
 def _learn(each: Round, known: dict[int, str]) -> None:
     """Remember what the answer says: names of its own masks, and of what was asked about."""
     said = _mentioned(each.text)
+    unnamed = {
+        wording.answer_unnamed(e.id, language) for e in each.entities for language in LANGUAGES
+    }
     for entity in each.entities:
-        if entity.name is not None and entity.name in said:
+        is_chinese = not each.text.isascii() and each.text not in unnamed
+        if entity.name is not None and (entity.name in said or is_chinese):
             known[entity.id] = entity.name
     relation = each.relation
-    if relation is None or not said:
+    if relation is None or relation.kind not in _IDENTIFYING:
         return
-    if relation.kind in _IDENTIFYING:
-        known[relation.references[0]] = said[0]
+    names = said or tuple(known[e.id] for e in each.entities if e.id in known)
+    if names:
+        known[relation.references[0]] = names[0]
 
 
 @lru_cache(maxsize=50_000)

@@ -12,7 +12,7 @@ import numpy as np
 from mediround.data import wording
 from mediround.data.grammar import expand_all
 from mediround.data.relations_wide import WideLink
-from mediround.data.wording import Split
+from mediround.data.wording import Register, Split
 
 _ASKING: Final = ("Is", "Are", "Do", "Can", "What", "Which", "Where", "How", "On", "In")
 _NUMBERS: Final = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -56,9 +56,12 @@ def small_talk(split: Split) -> tuple[tuple[str, str], ...]:
 class Asker:
     """Puts rich questions into words of one split; every choice comes from ``rng``."""
 
-    def __init__(self, split: Split, rng: np.random.Generator) -> None:
+    def __init__(
+        self, split: Split, rng: np.random.Generator, register: Register | None = None
+    ) -> None:
         self.split: Split = split
         self.rng = rng
+        self.register: Register | None = register
 
     def choose(self, options: tuple[str, ...]) -> str:
         """One of ``options``, uniformly."""
@@ -86,7 +89,7 @@ class Asker:
 
     def framed(self, phrase: str, references: list[str], *, named: bool = True) -> str:
         """``phrase`` in a frame; without ``named`` the request to leave the name out follows."""
-        frame = self.choose(wording.frames(self.split))
+        frame = self.choose(wording.frames(self.split, self.register))
         question = _referring(_capital(frame.replace("{x}", phrase)), references)
         if named:
             return question

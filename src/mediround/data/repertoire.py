@@ -57,16 +57,23 @@ class Repertoire:
         scene: the measured structures.
         split: which words may be used; links without words are left out.
         min_pixels: structures smaller than this are neither asked for nor referred to.
+        language: of the words; the wider links have English words only.
     """
 
-    def __init__(self, scene: Scene, split: wording.Split, min_pixels: int) -> None:
-        self.scene, self.split = scene, split
+    def __init__(
+        self,
+        scene: Scene,
+        split: wording.Split,
+        min_pixels: int,
+        language: wording.Language = "en",
+    ) -> None:
+        self.scene, self.split, self.language = scene, split, language
         self.usable = tuple(n for n, s in scene.shapes.items() if s.area >= min_pixels)
         self._usable = frozenset(self.usable)
         self.links = tuple(
             link
             for link in scene.links
-            if self._shows(link) and wording.phrases(link.kind, split, link.fact)
+            if self._shows(link) and wording.phrases(link.kind, split, link.fact, language)
         )
         self._targets: dict[object, set[str]] = {}
         for link in self.links:
@@ -74,11 +81,14 @@ class Repertoire:
         self._far: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     @classmethod
-    def of(cls, scene: Scene, settings: DialogueSettings) -> Repertoire:
+    def of(
+        cls, scene: Scene, settings: DialogueSettings, language: wording.Language = "en"
+    ) -> Repertoire:
         """The repertoire of a scene under these settings, kept with the scene."""
-        key = (cls, settings.wording_split, settings.min_pixels)
+        wanted = (settings.wording_split, settings.min_pixels, language)
+        key = (cls, wanted)
         if key not in scene.kept:
-            scene.kept[key] = cls(scene, settings.wording_split, settings.min_pixels)
+            scene.kept[key] = cls(scene, *wanted)
         found = scene.kept[key]
         assert isinstance(found, cls)  # nobody else keeps anything under this key
         return found
@@ -98,6 +108,8 @@ class Repertoire:
     @cached_property
     def all_links(self) -> tuple[AnyLink, ...]:
         """The links of the default mixture and the wider ones."""
+        if self.language != "en":
+            return self.links
         return (*self.links, *(link for link in wide_links(self.scene) if self._shows(link)))
 
     @cached_property
@@ -113,6 +125,30 @@ class Repertoire:
         """All links of a kind, kinds in alphabetical order."""
         kinds = sorted({link.kind for link in self.all_links})
         return {kind: tuple(x for x in self.all_links if x.kind is kind) for kind in kinds}
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[str, str, str], ...]:
+        """Left, right and common name of pairs of which both are shown."""
+        found = []
+        for name in self.usable:
+            known = self.scene.atlas.find(name)
+            if known is None or known.laterality != "left" or not known.together:
+                continue
+            if known.pair is not None and known.pair in self._usable:
+                found.append((name, known.pair, known.together[0]))
+        return tuple(found)
+
+    @cached_property
+    def makers(self) -> tuple[tuple[str, str, str], ...]:
+        """Structures that alone make a substance: name, noun, substance."""
+        atlas = self.scene.atlas
+        found = []
+        for name in self.usable:
+            known = atlas.find(name)
+            for substance in () if known is None else known.relations.get("produces", ()):
+                if known is not None and len(atlas.inverse(substance, "produces")) == 1:
+                    found.append((name, known.noun, substance))
+        return tuple(found)
 
     def _shows(self, link: AnyLink) -> bool:
         return self._usable.issuperset((*link.references, link.target))

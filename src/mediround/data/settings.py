@@ -41,6 +41,10 @@ class DialogueSettings:
         talk_share: rounds of medical small talk, which have nothing to do with the image.
         twin_share: draws that give two dialogues with the same words, other references and other
             answers.
+        chinese_share: dialogues in Chinese; they have the kinds of round that have Chinese words.
+        register_share: dialogues whose questions keep to one register.
+        typo_share: questions with typing errors.
+        abbreviation_share: questions with short forms.
     """
 
     max_rounds: int = 5
@@ -61,6 +65,10 @@ class DialogueSettings:
     near_absent_share: float = 0.0
     talk_share: float = 0.0
     twin_share: float = 0.0
+    chinese_share: float = 0.0
+    register_share: float = 0.0
+    typo_share: float = 0.0
+    abbreviation_share: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -89,6 +97,10 @@ class DialogueSettings:
             near_absent_share=0.5,
             talk_share=0.25,
             twin_share=0.2,
+            chinese_share=0.1,
+            register_share=0.5,
+            typo_share=0.05,
+            abbreviation_share=0.05,
         )
         return replace(everything, **changes)
 
