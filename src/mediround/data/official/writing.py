@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from mediround.data.official.brackets import Bracket, join, split, trouble
@@ -80,7 +81,7 @@ def round_objections(each: Round, masks: Mapping[int, Rle | None]) -> list[str]:
         mask = masks[number]
         if mask is None:
             found.append("a question refers to an absent structure")
-        elif not mask.decode().any():
+        elif _tight_box(mask) is None:
             found.append("a question refers to an empty mask")
     for text in (each.query, each.text):
         reserved = trouble(MARKER.sub(str(Bracket("MASK-DECODE", "m")), text))
@@ -184,6 +185,13 @@ class _Writing:
         return kept | ({"entity": entity} if entity else {})
 
 
+@lru_cache(maxsize=256)
+def _tight_box(mask: Rle) -> tuple[float, float, float, float] | None:
+    """Corners of the box round a mask, None for an empty one; asked for several times each."""
+    box = mask_to_box(mask.decode())
+    return None if box is None else box.corners
+
+
 def _nameable(path: str) -> bool:
     """Whether a marker can hold ``path``."""
     bracket = Bracket("IMAGE256", path)
@@ -193,12 +201,12 @@ def _nameable(path: str) -> bool:
 def _changed(entity: Entity, status: str, refers_to: tuple[int, ...]) -> dict[str, Any]:
     """Fields of ``entity`` that differ from what reading its mask gives."""
     assert entity.mask is not None  # checked before anything is written
-    box = mask_to_box(entity.mask.decode())
+    box = _tight_box(entity.mask)
     usual = {
         "name": None,
         "status": status,
         "score": None,
-        "box": None if box is None else list(box.corners),
+        "box": None if box is None else list(box),
         "refers_to": list(refers_to),
     }
     found = entity.model_dump(mode="json", exclude={"id", "mask"})
