@@ -21,6 +21,8 @@ class BrokenCase(Case):
     reason: InputError
 
     def read(self) -> Iterator[LabelledSlice]:
-        """Raises ``reason``."""
+        """Raises ``reason`` before the first slice."""
+        return self._no_slices()
+
+    def _no_slices(self) -> Iterator[LabelledSlice]:
         raise self.reason
-        yield
