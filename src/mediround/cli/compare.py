@@ -51,7 +51,7 @@ def compare(
     from mediround.evaluation.matrix import build
 
     names = _names(reports, name or names_of(reports))
-    console = Console(soft_wrap=True)
+    console = Console(width=150)  # a table that is folded at 80 columns cannot be read
     if matrix:
         heads = [(own, read_head(path)) for path, own in zip(reports, names, strict=True)]
         found = build(heads)

@@ -21,14 +21,16 @@ from mediround.evaluation.location import LocationPriors, learn
 from mediround.evaluation.material import Material, find_material
 from mediround.evaluation.plan import EvaluationSettings
 from mediround.evaluation.pool import ModelSource
-from mediround.evaluation.selection import Chosen
+from mediround.evaluation.selection import Chosen, spread
 from mediround.evaluation.settings import BASELINES
 from mediround.evaluation.surface import Surface
 from mediround.imaging.output import ensure_folder
 
 logger = logging.getLogger(__name__)
 
-JOURNAL = "journal.jsonl"
+JOURNAL, SWAPPED = "journal.jsonl", "swapped"
+MOST_TWINS = 40
+"""Images of a data set from which the small swapped-reference test of every report is drawn."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is going on, and how much of how much is done."""
@@ -76,11 +78,14 @@ def evaluate(
     identity = _identify(source, data, material, settings)
     found: dict[str, Any] = {}
     pairs: dict[str, Any] | None = None
+    key = fingerprint([identity, dataclasses.asdict(source), repr(material.chosen), _age(source)])
+    journal = Journal(folder / JOURNAL, key)
     if settings.twins is not None:
-        pairs = identity | _swap(material.chosen, source, settings.twins, workers, progress)
+        if SWAPPED not in journal.done:
+            chosen = material.chosen if settings.swapped is not None else _few(material.chosen)
+            journal.add(SWAPPED, _swap(chosen, source, settings.twins, workers, progress))
+        pairs = identity | journal.done[SWAPPED]
     if settings.dialogues:
-        key = fingerprint([identity, dataclasses.asdict(source), repr(material.chosen)])
-        journal = Journal(folder / JOURNAL, key)
         held = hold(
             material.chosen,
             source,
@@ -95,10 +100,10 @@ def evaluate(
         writing.write_dialogues(folder, found, cases, settings.setting)
         own = [case for case in cases if case.setting == settings.setting]
         contact_sheet(own, material.chosen, folder / "cases.png")
-        journal.close()
     if pairs is not None:
         writing.write_json(folder / "swapped.json", pairs)
     writing.write_markdown(folder / "report.md", found, pairs)
+    journal.close()
     return (found or identity) | ({"swapped": pairs} if pairs is not None else {})
 
 
@@ -160,6 +165,22 @@ def _swap(
     return swapped_report.build(
         swapped.ask(pairs, settings, source, workers=workers, progress=named), settings
     )
+
+
+def _few(chosen: Sequence[Chosen]) -> list[Chosen]:
+    groups: dict[str, list[Chosen]] = {}
+    for case in chosen:
+        groups.setdefault(case.dataset, []).append(case)
+    return [case for own in groups.values() for case in spread(own, MOST_TWINS)]
+
+
+def _age(source: ModelSource) -> list[int]:
+    """Sizes and times of a model folder's files: other files do not continue a journal."""
+    folder = Path(source.name)
+    if not folder.is_dir():
+        return []
+    found = [path.stat() for path in sorted(folder.iterdir()) if path.is_file()]
+    return [number for each in found for number in (each.st_size, each.st_mtime_ns)]
 
 
 def _identify(

@@ -85,6 +85,14 @@ def _from_file(data: Path, settings: EvaluationSettings) -> Material:
     if not start.strip():
         raise DatasetError(f"{data.name} is empty", expected="dialogues")
     chosen, left_out, official = typed_dialogues(data, settings.limit)
+    if settings.only:
+        known = sorted({case.dataset for case in chosen})
+        chosen = [case for case in chosen if case.dataset in settings.only]
+        if not chosen:
+            raise DatasetError(
+                f"{data.name} holds no {', '.join(settings.only)}",
+                expected=f"some of {', '.join(known)}",
+            )
     return Material("official dialogues" if official else "typed dialogues", chosen, left_out)
 
 
