@@ -6,6 +6,7 @@ configuration and comes from :mod:`mediround.weights`. The folder of a *whole* m
 tensor, as it was trained, and the tokenizer.
 """
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,27 +43,29 @@ class Loaded:
     sha256: str
 
 
-def load_model(name: str, *, device: str = "auto") -> Loaded:
+def load_model(name: str, *, device: str = "auto", dtype: str | None = None) -> Loaded:
     """Load a preset or a model folder for inference.
 
     Args:
         name: "nano", "tiny" (random), or a folder with ``config.json`` and ``model.safetensors``.
         device: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1"…
+        dtype: "float32", "bfloat16" or "float16" to compute in; by default what the
+            configuration says.
 
     Raises:
         ModelNotFoundError: neither a preset nor such a folder.
-        ConfigError: the folder's configuration cannot be used.
+        ConfigError: the folder's configuration cannot be used, or there is no such ``dtype``.
         WeightsError: tensors missing, damaged or of another configuration.
         InputError: the device does not exist.
     """
     place = _device(device)
     folder = _folder(name)
     if folder is None:
-        config = PRESETS[name]()
+        config = _typed(PRESETS[name](), dtype)
         model = compose(config)
         digest = _digest_state(model)
     else:
-        config = ModelConfig.from_json(_read_config(folder / CONFIG_FILE))
+        config = _typed(ModelConfig.from_json(_read_config(folder / CONFIG_FILE)), dtype)
         if config.whole:
             model = _load_whole(config, folder)
         else:
@@ -127,6 +130,10 @@ def _write(
     write_tensors(folder / TENSOR_FILE, tensors, metadata)
     with replacing(folder / CONFIG_FILE) as file:
         file.write(model.config.to_json().encode())
+
+
+def _typed(config: ModelConfig, dtype: str | None) -> ModelConfig:
+    return config if dtype is None else dataclasses.replace(config, dtype=dtype)
 
 
 def _trained(model: MediRound) -> list[str]:

@@ -143,7 +143,7 @@ class Model:
         return Session(self, image, source, dialogue)
 
 
-def load(name: str = "nano", *, device: str = "auto") -> Model:
+def load(name: str = "nano", *, device: str = "auto", dtype: str | None = None) -> Model:
     """Load a preset ("nano", "tiny") or a model folder; see ``mediround.model.loading``."""
-    loaded = load_model(name, device=device)
+    loaded = load_model(name, device=device, dtype=dtype)
     return Model(loaded.model, loaded.name, loaded.sha256)

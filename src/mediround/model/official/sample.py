@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mediround.config import ClipPerceptionConfig, ModelConfig, SamVitConfig
+from mediround.errors import DatasetError
 from mediround.geometry import BoolMask
 from mediround.model.official.inputs import Picture, clip_pixels, sam_pixels
 from mediround.model.official.reference import Reference
@@ -67,7 +68,16 @@ def prepare(
         prompt: all rounds.
         references: one for each of the prompt's slots, in their order; may be none.
         targets: one for each ``[SEG]``.
+
+    Raises:
+        DatasetError: the dialogue is longer than the language model's context.
     """
+    if len(prompt.ids) > config.language.context:
+        raise DatasetError(
+            f"a dialogue of {len(prompt.ids)} positions",
+            expected=f"at most {config.language.context}, the context of the language model",
+            remedy="split it into dialogues of fewer rounds",
+        )
     assert isinstance(config.vision, SamVitConfig)
     assert isinstance(config.perception, ClipPerceptionConfig)
     assert len(references) == sum(slot.key != IMAGE_KEY for slot in prompt.slots)
