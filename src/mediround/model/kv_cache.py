@@ -20,6 +20,13 @@ class KeyValueCache:
     def __len__(self) -> int:
         return len(self._marks)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the tensors."""
+        layers = (layer for layer in self.tensors.layers if isinstance(layer, DynamicLayer))
+        kept = (tensor for layer in layers for tensor in (layer.keys, layer.values))
+        return sum(tensor.nbytes for tensor in kept if tensor is not None)
+
     def reuse(self, marks: Sequence[Hashable]) -> int:
         """Forget what differs from ``marks``; the number of positions still good.
 

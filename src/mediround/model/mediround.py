@@ -11,7 +11,7 @@ image ──> segmenter.trunk ──┬─> perception.image ──────�
                                             └──> judge ──> score ──> corrector, when it is low
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -140,7 +140,13 @@ class MediRound(nn.Module):
             vectors[slot.start : slot.start + slot.length] = content.to(vectors.dtype)
         return vectors
 
-    def say(self, vectors: Tensor, cache: KeyValueCache, longest: int) -> Spoken:
+    def say(
+        self,
+        vectors: Tensor,
+        cache: KeyValueCache,
+        longest: int,
+        heard: Callable[[Sequence[int]], None] | None = None,
+    ) -> Spoken:
         """Read the new ``vectors`` (N, W) behind the cache and answer greedily.
 
         The cache afterwards holds the prompt and the answer as far as it was read again.
@@ -149,6 +155,7 @@ class MediRound(nn.Module):
             vectors: of the prompt, as far as the cache does not hold it; at least one.
             cache: what has been read before.
             longest: most tokens of an answer.
+            heard: called after each token with all so far; what it raises ends the answer.
         """
         before = self.config.seg_state == "before"
         hidden = self.language(vectors[None], cache)[0, -1]
@@ -162,6 +169,8 @@ class MediRound(nn.Module):
             if token == self.language.turn_end:
                 break
             ids.append(token)
+            if heard is not None:
+                heard(ids)
             odds = odds + best.values
             step = self.language.embed(torch.tensor([[token]], device=vectors.device))
             previous, hidden = hidden, self.language(step, cache)[0, -1]

@@ -5,7 +5,7 @@ the model has read is a cache beside it that finds out by itself how much still 
 """
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,13 +75,26 @@ class Session:
         """All rounds so far."""
         return [self._turn(each) for each in self.dialogue.rounds]
 
-    def ask(self, query: str, *, text: str | None = None) -> Turn:
+    @property
+    def kept_bytes(self) -> int:
+        """Memory of what the model has read here; it can be dropped and read again."""
+        return self._reader.kept_bytes
+
+    def ask(
+        self,
+        query: str,
+        *,
+        text: str | None = None,
+        told: Callable[[str], None] | None = None,
+    ) -> Turn:
         """Ask, and get text and masks.
 
         Args:
             query: free text; ``[n]``, "instance n", "round n's output" or "it" refer to masks.
             text: an answer to be taken as said, with ``[n]`` for new masks (for evaluation with
                 gold text); by default the model speaks for itself.
+            told: called with the text so far while the model speaks; whatever it raises ends the
+                answer and leaves the session unchanged.
 
         Raises:
             QueryError: the question is empty or too long, or refers to what is not there; the
@@ -90,7 +103,7 @@ class Session:
         with self._lock:
             resolved = resolve(query, self.dialogue)
             with self.model.lock:
-                answer = self._reader.answer(self.dialogue, resolved, text)
+                answer = self._reader.answer(self.dialogue, resolved, text, told)
             each = self._round(resolved, answer)
             self._commit(rounds=(*self.dialogue.rounds, each))
             return self._turn(each)

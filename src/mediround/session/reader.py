@@ -1,7 +1,7 @@
 """What the language model has read in one session, and its answers."""
 
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,9 +49,22 @@ class Reader:
         self._cache = KeyValueCache()
         self._references: dict[str, Tensor] = {}
 
+    @property
+    def kept_bytes(self) -> int:
+        """Memory of the keys and values that are kept."""
+        return self._cache.nbytes
+
     @torch.inference_mode()
-    def answer(self, dialogue: Dialogue, query: str, text: str | None) -> Answer:
+    def answer(
+        self,
+        dialogue: Dialogue,
+        query: str,
+        text: str | None,
+        told: Callable[[str], None] | None = None,
+    ) -> Answer:
         """Answer a resolved ``query`` after ``dialogue``; ``text`` makes the model say just that.
+
+        ``told`` is called with the whole text so far, as it grows; what it raises ends the answer.
 
         Raises:
             QueryError: the dialogue has outgrown the model's context.
@@ -72,12 +85,16 @@ class Reader:
         good = self._cache.reuse(marks)
         vectors = self.model.embed(prompt, self.image.tokens, references)[good:]
         if text is None:
-            spoken = self.model.say(vectors, self._cache, LONGEST_ANSWER)
+            heard = None if told is None else self._heard(told, first)
+            spoken = self.model.say(vectors, self._cache, LONGEST_ANSWER, heard)
         else:
             ids = self.model.prompter.answer(text, first)
             spoken = self.model.repeat(vectors, self._cache, ids)
         self._cache.append([*marks[good:], *spoken.ids])
         return self._draw(spoken, first)
+
+    def _heard(self, told: Callable[[str], None], first: int) -> Callable[[Sequence[int]], None]:
+        return lambda ids: told(self.model.prompter.text(ids, first))
 
     def _draw(self, spoken: Spoken, first: int) -> Answer:
         text = self.model.prompter.text(spoken.ids, first)
