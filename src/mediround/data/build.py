@@ -42,7 +42,7 @@ from mediround.data.shards import (
     record_line,
     tar_sample,
 )
-from mediround.data.sources import Source
+from mediround.data.sources import NnunetSource, Source, SynthesisedSource
 from mediround.errors import DatasetError, OutputError
 from mediround.imaging.output import ensure_folder, replacing
 
@@ -176,8 +176,8 @@ def _tasks(
 
 
 def is_complete(source: Source) -> bool:
-    """Whether a structure without a mask is truly absent: sources that know say so."""
-    return bool(getattr(source, "complete", False))
+    """Whether a structure without a mask is truly absent: label maps label all of their names."""
+    return isinstance(source, NnunetSource | SynthesisedSource)
 
 
 def _write(

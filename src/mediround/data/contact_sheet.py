@@ -118,8 +118,8 @@ def _caption(same: Sequence[Entity]) -> str:
 
 
 def _told(dialogue: Dialogue) -> str:
-    lines = [f"given: {', '.join(f'[{e.id}] {e.name}' for e in dialogue.given)}"]
-    lines = lines if dialogue.given else []
+    listed = ", ".join(f"[{entity.id}] {entity.name}" for entity in dialogue.given)
+    lines = textwrap.wrap(f"given: {listed}", _WIDTH, subsequent_indent="   ") if listed else []
     for number, each in enumerate(dialogue.rounds, 1):
         lines += textwrap.wrap(f"{number}. {each.query}", _WIDTH, subsequent_indent="   ")
         relation = each.relation
