@@ -16,6 +16,7 @@ import pytest
 from mediround.cli import main
 from mediround.dialogue import Dialogue, Rle
 from mediround.errors import DatasetError
+from mediround.evaluation import study
 from mediround.evaluation.cases import Case
 from mediround.evaluation.comparison import Report
 from mediround.evaluation.metrics import Overlap
@@ -23,7 +24,8 @@ from mediround.evaluation.stored import Picture
 from mediround.evaluation.study import KEY, PAGE, Item, export, read_key
 from mediround.evaluation.study_page import COLUMNS
 from mediround.evaluation.study_score import read_ratings, score
-from mediround.imaging import Image
+from mediround.imaging import Image, overlay
+from mediround.imaging.overlay import Layer
 
 SIDE = 32
 HEAD: dict[str, Any] = {
@@ -84,6 +86,26 @@ class Held:
 
     def dialogues(self, *_: Any, **__: Any) -> list[Dialogue]:
         return []
+
+
+@pytest.fixture(autouse=True)
+def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures that tell masks apart and take no time."""
+
+    def draw(image: Image, layers: list[Layer], **_: Any) -> Any:
+        shade = sum(int(layer.mask[8:12].sum()) for layer in layers)
+        return np.full((4, 4, 3), shade, np.uint8)
+
+    monkeypatch.setattr(study, "draw", draw)
+
+
+def test_both_masks_are_drawn(
+    reports: tuple[Report, Report], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "draw", overlay.draw)
+    export(*reports, [Held()], tmp_path, count=1, seed=1)
+    pictures = re.findall(r"base64,([\w+/=]+)", (tmp_path / PAGE).read_text())
+    assert len(set(pictures)) == 3
 
 
 @pytest.fixture
