@@ -63,11 +63,11 @@ def _choose(
     given = 0
     while orders and given < count:
         for order in list(orders):
-            entry = next(order, None)
-            if entry is None:
+            following = next(order, None)
+            if following is None:
                 orders.remove(order)
                 continue
-            sample = dataset.fetch(entry)
+            sample = dataset.fetch(following)
             readable = [record for record in sample.records if _drawable(record.dialogue)]
             if readable and given < count:
                 given += 1

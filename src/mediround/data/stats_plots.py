@@ -121,7 +121,7 @@ def _columns(axes: Axes, counts: Mapping[int, int], xlabel: str, ylabel: str) ->
 
 
 def _bars(axes: Axes, counts: Mapping[str, int], xlabel: str) -> None:
-    names = list(reversed(counts))
+    names = list(counts)[::-1]
     axes.barh(names, [counts[name] for name in names], color=_BLUE)
     axes.set(xlabel=xlabel, ylim=(-0.6, len(names) - 0.4))
     axes.xaxis.set_major_locator(MaxNLocator(4))
