@@ -102,7 +102,8 @@ def masks(bits: NDArray[np.uint8], shape: NDArray[np.int64]) -> NDArray[np.bool_
 def recorded_prompt(golden: Path, dialogue: str, template: str) -> Prompt:
     """The recorded ids and labels."""
     text = values(golden, f"{dialogue}/text.json")[template]
-    ids, slots, seg, said = [], [], [], []
+    ids, said = list[int](), list[int]()
+    slots, seg = list[Slot](), list[tuple[int, int]]()
     for token, label in zip(text["input_ids"], text["labels"], strict=True):
         if token == -200:
             slots.append(Slot(IMAGE_KEY, len(ids), IMAGE_TOKENS))

@@ -12,6 +12,7 @@ from transformers.cache_utils import DynamicLayer
 from mediround.model.kv_cache import KeyValueCache
 from mediround.model.language_model import LanguageModel
 from mediround.model.mediround import MediRound
+from mediround.model.roles import LanguageRole
 
 LENGTH = 20
 
@@ -31,7 +32,7 @@ def keys(cache: KeyValueCache) -> list[Tensor]:
     return found
 
 
-def read(language: LanguageModel, cache: KeyValueCache, part: Tensor, marks: range) -> Tensor:
+def read(language: LanguageRole, cache: KeyValueCache, part: Tensor, marks: range) -> Tensor:
     hidden: Tensor = language(part[None], cache)[0]
     cache.append(list(marks))
     return hidden
@@ -157,6 +158,7 @@ def test_the_adapter_matters(make_model: Callable[[], MediRound]) -> None:
 @torch.inference_mode()
 def test_seg_has_its_own_vector_and_its_own_score(tiny: MediRound) -> None:
     language, seg = tiny.language, tiny.language.tokenizer.seg
+    assert isinstance(language, LanguageModel)
     ids = torch.tensor([[seg, 5], [7, seg]])
     embedded = language.embed(ids)
     torch.testing.assert_close(embedded[0, 0], language.seg_in)

@@ -22,10 +22,12 @@ from mediround.errors import (
 from mediround.model import loading
 from mediround.model.checkpoint import load_exactly, load_lite_medsam, read_tensors, write_tensors
 from mediround.model.kv_cache import KeyValueCache
+from mediround.model.language_model import LanguageModel
 from mediround.model.loading import CONFIG_FILE, TENSOR_FILE, load_model, save_model
 from mediround.model.mask_decoder import MaskDecoder
 from mediround.model.mediround import MediRound
 from mediround.model.position import PositionCode
+from mediround.model.segmenter import Segmenter
 from mediround.model.vision_encoder import TinyVit
 
 Spoil = Callable[[dict[str, Tensor]], object]
@@ -186,6 +188,7 @@ def test_values_beyond_half_precision_cannot_be_saved(
     tmp_path: Path, make_model: Callable[[], MediRound]
 ) -> None:
     model = make_model()
+    assert isinstance(model.language, LanguageModel)
     model.language.seg_in[3] = 1e6
     with pytest.raises(WeightsError, match="language.seg_in"):
         save_model(model, tmp_path, {})
@@ -200,12 +203,12 @@ def test_a_file_in_the_way_is_an_output_error(tmp_path: Path, tiny: MediRound) -
 @pytest.fixture
 def lite_medsam(tmp_path: Path, tiny: MediRound) -> Path:
     """A file with the original's key names, of the tiny size."""
-    tensors = {f"image_encoder.{k}": v for k, v in tiny.segmenter.vision.state_dict().items()}
-    for name, tensor in tiny.segmenter.decoder.state_dict().items():
+    tensors = {f"image_encoder.{k}": v for k, v in segmenter_of(tiny).vision.state_dict().items()}
+    for name, tensor in segmenter_of(tiny).decoder.state_dict().items():
         for index in range(4):
             own = name.replace("output_hypernetwork.", f"output_hypernetworks_mlps.{index}.")
             tensors[f"mask_decoder.{own}"] = tensor if index == 0 or own == name else tensor + 1
-    matrix = tiny.segmenter.position.positional_encoding_gaussian_matrix
+    matrix = segmenter_of(tiny).position.positional_encoding_gaussian_matrix
     tensors["prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"] = matrix
     tensors["prompt_encoder.no_mask_embed.weight"] = torch.full((1, 16), 3.0)
     for index in range(4):
@@ -216,8 +219,13 @@ def lite_medsam(tmp_path: Path, tiny: MediRound) -> Path:
     return tmp_path / TENSOR_FILE
 
 
+def segmenter_of(model: MediRound) -> Segmenter:
+    assert isinstance(model.segmenter, Segmenter)
+    return model.segmenter
+
+
 def parts(config: ModelConfig) -> tuple[TinyVit, MaskDecoder, PositionCode]:
-    return TinyVit(config.vision), MaskDecoder(config.decoder), PositionCode(config.vision.out)
+    return TinyVit(config.tiny_vit), MaskDecoder(config.decoder), PositionCode(config.vision.out)
 
 
 def test_pretrained_parts_are_filled_from_the_originals_names(
@@ -228,9 +236,9 @@ def test_pretrained_parts_are_filled_from_the_originals_names(
     assert no_mask.tolist() == [3.0] * 16
     assert corners.tolist() == [[2.0] * 16, [3.0] * 16]
     pairs = (
-        (encoder, tiny.segmenter.vision),
-        (decoder, tiny.segmenter.decoder),
-        (position, tiny.segmenter.position),
+        (encoder, segmenter_of(tiny).vision),
+        (decoder, segmenter_of(tiny).decoder),
+        (position, segmenter_of(tiny).position),
     )
     for mine, theirs in pairs:
         expected = theirs.state_dict()
@@ -252,10 +260,10 @@ def test_a_composition_takes_what_its_source_holds(
 ) -> None:
     monkeypatch.setattr(weights, "path", lambda name: {"original": lite_medsam.parent}[name])
     model = loading.compose(dataclasses.replace(tiny.config, vision_source="original"))
-    assert model.segmenter.no_mask.tolist() == [3.0] * 16
+    assert segmenter_of(model).no_mask.tolist() == [3.0] * 16
     stem = "patch_embed.seq.0.c.weight"
-    expected = tiny.segmenter.vision.state_dict()[stem]
-    assert torch.equal(model.segmenter.vision.state_dict()[stem], expected)
+    expected = segmenter_of(tiny).vision.state_dict()[stem]
+    assert torch.equal(segmenter_of(model).vision.state_dict()[stem], expected)
 
 
 def test_every_key_is_accounted_for(tiny: MediRound) -> None:

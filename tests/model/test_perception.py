@@ -12,7 +12,7 @@ from transformers.models.sam.modeling_sam import SamPositionalEmbedding
 
 from mediround.geometry import mask_to_box
 from mediround.model.mediround import MediRound
-from mediround.model.perception import _landmarks
+from mediround.model.perception import Perception, _landmarks
 from mediround.model.position import PositionCode
 
 SIDE = 16
@@ -103,6 +103,7 @@ def test_only_features_inside_the_mask_are_read(tiny: MediRound) -> None:
 def test_the_quarters_part_the_mask(tiny: MediRound) -> None:
     mask = torch.zeros(1, SIDE, SIDE)
     mask[0, 4:10, 6:16] = 1
+    assert isinstance(tiny.perception, Perception)
     quarters = tiny.perception.reference._quarters(mask)
     torch.testing.assert_close(quarters.sum(1), mask)
     assert quarters.sum((2, 3)).tolist() == [[15.0] * 4]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mediround.config import TinyVitConfig
 from mediround.model.mediround import MediRound
+from mediround.model.segmenter import Segmenter
 from mediround.model.vision_encoder import (
     ConvNorm,
     TinyVit,
@@ -23,6 +24,7 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 @pytest.fixture(scope="module")
 def encoder(tiny: MediRound) -> TinyVit:
+    assert isinstance(tiny.segmenter, Segmenter)
     return tiny.segmenter.vision
 
 

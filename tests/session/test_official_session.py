@@ -222,9 +222,26 @@ def test_the_better_of_two_masks_is_kept(picture: Pictures) -> None:
     torch.testing.assert_close(drawn.logits[~taken], plain.logits[~taken])
 
 
+@pytest.mark.parametrize(("score", "corrected"), [(0.5, True), (0.59, True), (0.6, False)])
+def test_the_threshold_is_the_number_that_was_written(score: float, *, corrected: bool) -> None:
+    network = made().network
+    said = torch.full((1, 1), score)  # the float next to 0.6 is above 0.6, as recorded
+
+    with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
+        patch.setattr(network.judge, "score", lambda *_: said)
+        patch.setattr(network, "config", config(replaced(threshold=0.6, keep="corrected")))
+        image = network.see(torch.zeros(3, 128, 128), torch.zeros(3, 336, 336))
+        drawn = network.draw(image, torch.ones(1, network.language.width))
+    assert drawn.corrected.tolist() == [corrected]
+
+
+def replaced(**changes: Any) -> CorrectionConfig:
+    return dataclasses.replace(official_tiny().correction, **changes)
+
+
 def test_both_judges_serve_either_model(picture: Pictures) -> None:
     for judge in ("evidence", "paper", None):
-        settings = CorrectionConfig(judge=judge, corrector=judge is not None)  # type: ignore[arg-type]
+        settings = CorrectionConfig(judge=judge, corrector=judge is not None)
         session = held(made(config(settings)), picture(0))
         turn = session.ask(ROUNDS[0][0], text=ROUNDS[0][1])
         assert turn.entities[0].score is not None

@@ -25,6 +25,9 @@ class LanguageModel(LanguageRole):
     they are. Attributes: ``width`` of the hidden state, ``tokenizer``.
     """
 
+    inner: LlamaForCausalLM
+    tokenizer: TextTokenizer
+
     def __init__(self, inner: LlamaForCausalLM, tokenizer: TextTokenizer, config: LanguageConfig):
         super().__init__()
         self.tokenizer = tokenizer

@@ -114,6 +114,9 @@ def _between(axis: Tensor, low: Tensor, high: Tensor, part: int, parts: int) -> 
 class Perception(PerceptionRole):
     """Both read from the segmenter's own features, so that referring costs no second encoding."""
 
+    image: ImageTokens
+    reference: ReferenceTokens
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.image_tokens = _settings(config)[0].image_grid ** 2

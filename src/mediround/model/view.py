@@ -111,7 +111,7 @@ class PictureView:
     def masks(self, logits: Tensor) -> NDArray[np.bool_]:
         """(N, side, side) -> (N, H, W)."""
         full = full_size(logits.float(), self.sam.shape[-1], self.shown, self.size)
-        return (full > 0).numpy(force=True)  # type: ignore[no-any-return]
+        return (full > 0).numpy(force=True)
 
 
 def look(image: Image, config: ModelConfig) -> View:

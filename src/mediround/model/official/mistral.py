@@ -20,6 +20,9 @@ from mediround.templates import TEMPLATES, OfficialPrompter
 class MistralLanguage(LanguageRole):
     """MistralForCausalLM of transformers, whose last rows are the three extra tokens."""
 
+    inner: MistralForCausalLM
+    tokenizer: OfficialTokenizer
+
     def __init__(
         self,
         inner: MistralForCausalLM,

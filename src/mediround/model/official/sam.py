@@ -124,8 +124,8 @@ def _sam_sizes(vision: SamVitConfig, decoder: MaskDecoderConfig) -> _SamSizes:
         num_attention_heads=decoder.heads,
         iou_head_hidden_dim=decoder.width,
         layer_norm_eps=1e-5,  # of the published decoder; transformers' default is another
-        attn_implementation="sdpa",
     )
+    heads._attn_implementation = "sdpa"  # a part that stands alone has no public way to choose
     prompts = SamPromptEncoderConfig(
         hidden_size=decoder.width, image_size=vision.side, patch_size=vision.patch
     )
