@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ from numpy.typing import NDArray
 from tests import official
 from torch import Tensor
 
+from mediround.errors import DatasetError
 from mediround.evaluation.official_metrics import OfficialScores
 from mediround.model.mediround import MediRound
 from mediround.model.official.forward import Passed, draw, pass_through
+from mediround.model.official.inputs import CLIP_MEAN, CLIP_STD
 from mediround.model.official.rollout import Outcome, Rollout
-from mediround.model.official.sample import Sample
+from mediround.model.official.sample import Sample, prepare
+from mediround.quirks import OfficialQuirks
 
 STATES, LOGITS = 1e-4, 5e-4
 PIXELS = 20
@@ -30,7 +34,7 @@ MODES = {
     "self_predicted_jcm": (True, True),
 }
 
-Cases = Callable[[str], tuple[Sample, Passed]]
+Rolled = Callable[[str, str], tuple[list[Outcome], Tensor]]
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +43,16 @@ def model(golden: Path) -> MediRound:
 
 
 @pytest.fixture(scope="module")
-def rolled(golden: Path, model: MediRound) -> Callable[[str, str], list[Outcome]]:
-    """``rolled(dialogue, mode)``, each computed once."""
-    found: dict[tuple[str, str], list[Outcome]] = {}
+def rolled(golden: Path, model: MediRound) -> Rolled:
+    """``rolled(dialogue, mode)``: rounds and final crops, each computed once."""
+    found: dict[tuple[str, str], tuple[list[Outcome], Tensor]] = {}
 
-    def roll(dialogue: str, mode: str) -> list[Outcome]:
+    def roll(dialogue: str, mode: str) -> tuple[list[Outcome], Tensor]:
         if (dialogue, mode) not in found:
             predicted, correct = MODES[mode]
             sample, refers = official.sample(golden, dialogue), official.refers(golden, dialogue)
             made = Rollout(model, sample, refers, predicted=predicted, correct=correct)
-            found[dialogue, mode] = list(made.rounds())
+            found[dialogue, mode] = list(made.rounds()), made.crops
         return found[dialogue, mode]
 
     return roll
@@ -58,6 +62,12 @@ def near(found: Tensor, recorded: NDArray[Any], within: float) -> None:
     torch.testing.assert_close(
         found, torch.from_numpy(recorded).to(found.dtype), atol=within, rtol=0
     )
+
+
+def brightness(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The 0..255 values behind CLIP's normalised pixels (3, H, W)."""
+    mean, std = (np.array(v)[:, None, None] for v in (CLIP_MEAN, CLIP_STD))
+    return np.asarray((pixels * std + mean) * 255)
 
 
 def few_differ(logits: Tensor, recorded: NDArray[np.bool_]) -> None:
@@ -151,12 +161,10 @@ def test_dialogues_of_different_lengths_in_one_batch_as_alone(
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dialogue", official.DIALOGUES)
-def test_inference_round_by_round(
-    golden: Path, rolled: Callable[[str, str], list[Outcome]], dialogue: str, mode: str
-) -> None:
+def test_inference_round_by_round(golden: Path, rolled: Rolled, dialogue: str, mode: str) -> None:
     recorded = official.arrays(golden, f"{dialogue}/mode_{mode}.npz")
     meta = official.values(golden, "modes_meta.json")[mode][dialogue]
-    found = rolled(dialogue, mode)
+    found, crops = rolled(dialogue, mode)
     near(torch.stack([r.state for r in found]), recorded["current_seg_hidden"], STATES)
     near(torch.stack([r.prompt[0] for r in found]), recorded["current_seg_embedding"], STATES)
     low = torch.stack([r.low_res[::4, ::4] for r in found])
@@ -168,25 +176,52 @@ def test_inference_round_by_round(
     scores = [np.nan if r.score is None else r.score for r in found]
     np.testing.assert_allclose(scores, recorded["judge_scores"], atol=1e-4)
     near(found[-1].boxes, recorded["final_ref_boxes"], 0.01)
+    kept_crops = recorded["final_ref_u8"]  # not recorded where they are the annotated ones
+    assert len(kept_crops) in (0, len(crops))
+    for crop, wanted in zip(crops.numpy(), kept_crops, strict=False):
+        differing = np.abs(brightness(crop) - wanted) > 0.5
+        assert differing.mean() < 0.01
     for each, kept in zip(found, meta, strict=True):
         assert each.score == pytest.approx(kept["judge_score"], abs=1e-4)
         assert each.corrected == kept["refined"]
+        assert int((each.logits > 0).sum()) == pytest.approx(kept["foreground_pixels"], abs=PIXELS)
         boxes = np.array(kept["boxes_in"], np.float32).reshape(-1, 4)
         near(each.boxes, boxes, 0.01)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_metrics_of_the_validation_loop(
-    golden: Path, rolled: Callable[[str, str], list[Outcome]], mode: str
-) -> None:
+def test_metrics_of_the_validation_loop(golden: Path, rolled: Rolled, mode: str) -> None:
     recorded = official.values(golden, "metrics_modes.json")[mode]
     everything = OfficialScores(official.OFFICIAL)
     for dialogue in official.DIALOGUES:
         alone = OfficialScores(official.OFFICIAL)
         targets = official.sample(golden, dialogue).targets.numpy() > 0
-        for place, outcome in enumerate(rolled(dialogue, mode)):
+        for place, outcome in enumerate(rolled(dialogue, mode)[0]):
             drawn = (outcome.logits > 0).numpy()
             alone.add(place, drawn, targets[place])
             everything.add(place, drawn, targets[place])
         assert alone.scalars() == pytest.approx(recorded[dialogue], abs=1e-3)
     assert everything.scalars() == pytest.approx(recorded["all_dialogues"], abs=1e-3)
+
+
+def test_the_first_target_decides_the_size_of_masks_only_as_a_quirk(golden: Path) -> None:
+    recorded = official.values(golden, "quirks.json")
+    wanted = recorded["output_size_follows_first_target_mask_not_image"]
+    picture = np.zeros((*wanted["image"], 3), np.uint8)
+    prompt = official.recorded_prompt(golden, "A_one_round", "mistral_instruct")
+    target = np.zeros(wanted["target"], bool)
+    for quirks, size in ((official.OFFICIAL, wanted["pred"][1:]), (None, wanted["image"])):
+        config = official.official_config()
+        if quirks is None:
+            config = dataclasses.replace(config, quirks=OfficialQuirks())
+        assert prepare(config, picture, prompt, [], [target]).size == tuple(size)
+
+
+def test_a_dialogue_beyond_the_context_is_refused(golden: Path) -> None:
+    config = official.official_config()
+    language = dataclasses.replace(config.language, context=600)
+    config = dataclasses.replace(config, language=language)
+    prompt = official.recorded_prompt(golden, "A_one_round", "mistral_instruct")
+    picture = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(DatasetError, match="609 positions.*at most 600"):
+        prepare(config, picture, prompt, [], [np.zeros((64, 64), bool)])
