@@ -36,6 +36,7 @@ Ask for a structure; [n] is mask number n: "the counterpart of [1]".
   /masks        list the masks
   /save FILE    write the session; --resume FILE takes it up again
   /export DIR   write masks, pictures and the session
+  /export FORMAT PATH   dicom-seg, nifti, coco, png, stl, dialogue, official
   /help         this text                        /quit   end (also Ctrl-D)"""
 
 
@@ -110,7 +111,7 @@ class Chat:
             show_answer(self.console, turn)
             self._refresh()
             return
-        word, argument = _command(line)
+        word, argument = _command(line, most=2 if line.startswith("/export") else 1)
         match word, argument:
             case "/help", None:
                 self.console.print(HELP, markup=False)
@@ -128,6 +129,9 @@ class Chat:
                 self._say(f"saved as {file}")
             case "/export", str(folder):
                 self._export(Path(folder))
+            case "/export", (str(to), str(path)):
+                for file in self.session.export(to, path):
+                    self._say(f"exported {file}")
             case _:
                 raise InputError(f"cannot do {line!r}", expected="a command that /help lists")
 
@@ -164,19 +168,21 @@ class Chat:
         self.console.print(Text(text), soft_wrap=True)
 
 
-def _command(line: str) -> tuple[str, str | None]:
-    """The command of a line and its one argument, which may stand in quotes."""
+def _command(line: str, *, most: int) -> tuple[str, str | tuple[str, ...] | None]:
+    """The command of a line and its argument, or arguments; they may stand in quotes."""
     try:
-        words = shlex.split(line)
+        word, *arguments = shlex.split(line)
     except ValueError as error:
         raise InputError(f"{line!r} has an open quotation mark") from error
-    if len(words) > 2:
+    if len(arguments) > most:
         raise InputError(
-            f"{len(words) - 1} words behind {words[0]}",
-            expected="one",
+            f"{len(arguments)} words behind {word}",
+            expected="one" if most == 1 else f"at most {most}",
             remedy="put a name with spaces in quotation marks",
         )
-    return words[0], words[1] if len(words) == 2 else None
+    if len(arguments) > 1:
+        return word, tuple(arguments)
+    return word, arguments[0] if arguments else None
 
 
 def _resumed(file: Path, image: str, model: str) -> Session:

@@ -27,6 +27,7 @@ COMMANDS: dict[str, Command] = {
     "demo": Command("mediround.cli.demo:app", "Hold a dialogue about a real CT."),
     "segment": Command("mediround.cli.segment:app", "Ask about an image, write the masks."),
     "chat": Command("mediround.cli.chat:app", "Talk about an image in the terminal."),
+    "export": Command("mediround.cli.export:app", "A saved session in other programs' formats."),
     "data": Command("mediround.cli.data:app", "Build, convert, check and describe dialogues."),
     "train": Command("mediround.cli.train:train", "Train a model from a recipe."),
     "evaluate": Command("mediround.cli.evaluate:evaluate", "Measure a model on labelled images."),

@@ -38,6 +38,15 @@ class _Slice(NamedTuple):
     header: Dataset
 
 
+class _Ordered(NamedTuple):
+    """Slices along their normal, with their positions, directions and spacing (LPS, mm)."""
+
+    slices: list[_Slice]
+    positions: NDArray[np.float64]
+    cosines: tuple[NDArray[np.float64], NDArray[np.float64]]
+    spacing: tuple[float, float]
+
+
 def is_dicom(path: Path) -> bool:
     """Whether a file carries the DICOM prefix after its preamble.
 
@@ -79,6 +88,23 @@ def read_series(
     if len(slices) == 1:
         return read_dicom(slices[0].path, modality=modality)
     return _stack(slices, root.name, modality)
+
+
+def series_files(folder: str | os.PathLike[str], *, series: int | None = None) -> list[Path]:
+    """The files of a series in the order of axis K of the volume that ``read_series`` makes.
+
+    Args:
+        folder: see ``read_series``.
+        series: see ``read_series``.
+
+    Raises:
+        ImageFileError: see ``read_series``.
+    """
+    root = Path(folder)
+    slices = _choose(_group(root), series, root)
+    if len(slices) > 1:
+        slices = _ordered(slices, root.name).slices
+    return [each.path for each in slices]
 
 
 def _group(root: Path) -> list[list[_Slice]]:
@@ -148,6 +174,24 @@ def _choose(groups: list[list[_Slice]], series: int | None, root: Path) -> list[
 
 def _stack(slices: list[_Slice], name: str, modality: Modality | None) -> Volume:
     first = slices[0].header
+    ordered = _ordered(slices, name)
+    check_volume_shape((int(first.Columns), int(first.Rows), len(slices)))
+    found = modality or modality_of(first)
+    frames = []
+    for path, _ in ordered.slices:
+        frames.append(decode(read_with_pixels(path), path.name, modality=found))
+    units = {frame.unit for frame in frames}
+    return Volume(
+        voxels=np.stack([frame.pixels.T for frame in frames], axis=2),
+        affine=_affine(ordered.positions, ordered.cosines, ordered.spacing),
+        modality=found,
+        unit=units.pop() if len(units) == 1 else None,
+        window=frames[len(frames) // 2].window,
+    )
+
+
+def _ordered(slices: list[_Slice], name: str) -> _Ordered:
+    first = slices[0].header
     _check_alike(slices, name)
     cosines, spacing = cosines_of(first), spacing_of(first)
     places = [numbers(item.header, "ImagePositionPatient", 3) for item in slices]
@@ -161,20 +205,7 @@ def _stack(slices: list[_Slice], name: str, modality: Modality | None) -> Volume
     order = np.argsort(positions @ np.cross(cosines[0], cosines[1]), kind="stable")
     positions = positions[order]
     _check_regular(positions, np.cross(cosines[0], cosines[1]), name)
-    check_volume_shape((int(first.Columns), int(first.Rows), len(slices)))
-    found = modality or modality_of(first)
-    frames = []
-    for index in order:
-        path = slices[int(index)].path
-        frames.append(decode(read_with_pixels(path), path.name, modality=found))
-    units = {frame.unit for frame in frames}
-    return Volume(
-        voxels=np.stack([frame.pixels.T for frame in frames], axis=2),
-        affine=_affine(positions, cosines, spacing),
-        modality=found,
-        unit=units.pop() if len(units) == 1 else None,
-        window=frames[len(frames) // 2].window,
-    )
+    return _Ordered([slices[int(index)] for index in order], positions, cosines, spacing)
 
 
 def _affine(

@@ -151,7 +151,11 @@ class Session:
         Raises:
             OutputError: the file cannot be written.
         """
-        SessionFile(
+        self.file().write(Path(path))
+
+    def file(self) -> SessionFile:
+        """The session as ``save`` writes it."""
+        return SessionFile(
             image=None if self.source.path is None else str(self.source.path),
             image_sha256=self.image.content_hash,
             slice=self.source.slice,
@@ -161,7 +165,26 @@ class Session:
             weights_sha256=self.model.weights_sha256,
             given=self.dialogue.given,
             rounds=self.dialogue.rounds,
-        ).write(Path(path))
+        )
+
+    def export(self, to: str, path: str | Path, *, drop: bool = False) -> list[Path]:
+        """Write the masks in the geometry of their source; see ``mediround.session.export``.
+
+        Args:
+            to: "dicom-seg", "nifti", "coco", "png", "stl", "dialogue" or "official".
+            path: a folder, or a file with the ending of the format.
+            drop: leave out rounds that the official format cannot say.
+
+        Returns:
+            The files that were written.
+
+        Raises:
+            InputError: no such format, or one that this image or dialogue does not allow.
+            OutputError: a file cannot be written.
+        """
+        from mediround.session.export import Case, export  # readers of formats that few need
+
+        return export(Case(self.file(), self.image, self.source), to, Path(path), drop=drop)
 
     def _round(self, query: str, answer: Answer) -> Round:
         first = len(self.entities) + 1

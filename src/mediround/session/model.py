@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from mediround.dialogue import Dialogue
-from mediround.errors import InputError, SessionFileError
 from mediround.imaging import Image, Modality, Plane, Volume
 from mediround.model.loading import load_model
 from mediround.model.mediround import ImageFeatures, MediRound
 from mediround.model.view import View, look
+from mediround.session.reopening import reopen
 from mediround.session.source import Source, open_source
 from mediround.session.store import SessionFile
 
@@ -95,28 +95,9 @@ class Model:
             InputError: ``image`` cannot be read.
         """
         stored = SessionFile.read(Path(path))
-        where = stored.image if image is None else image
-        if where is None:
-            raise SessionFileError(
-                f"{Path(path).name} was saved from an array",
-                remedy="pass the pixels again: model.resume(path, image=array)",
-            )
-        try:
-            picture, source = open_source(where, stored.slice, stored.plane, stored.modality)
-        except InputError as error:
-            if image is not None:
-                raise
-            raise SessionFileError(
-                f"the image of {Path(path).name} cannot be opened: {error.found}",
-                remedy="pass the image where it is now: model.resume(path, image=…)",
-            ) from error
-        if picture.content_hash != stored.image_sha256:
-            raise SessionFileError(
-                f"the image of {Path(path).name} has changed",
-                expected=f"pixels with SHA-256 {stored.image_sha256[:12]}…",
-                remedy="pass the right image: model.resume(path, image=…)",
-            )
-        stored.check_size(picture.size)
+        picture, source = reopen(
+            stored, Path(path).name, image, option="model.resume(path, image=…)"
+        )
         if stored.weights_sha256 != self.weights_sha256:
             logger.warning(
                 "the session was held with %s and is taken up with %s", stored.model, self.name

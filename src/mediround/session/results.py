@@ -15,8 +15,18 @@ from mediround.imaging.output import ensure_folder
 from mediround.imaging.overlay import Layer, Pixels, draw, write_picture
 from mediround.imaging.raster import write_mask_png
 from mediround.session.engine import Session, Turn
+from mediround.session.notice import NOTICE
 
-NOTICE = "Research use only, not a medical device."
+__all__ = [
+    "NOTICE",
+    "OVERVIEW",
+    "SESSION",
+    "mask_file",
+    "picture",
+    "prepare_folder",
+    "write_results",
+    "write_round",
+]
 
 SESSION, OVERVIEW = "session.json", "overlay.png"
 _OWN = ("mask_[0-9]*.png", "mask_[0-9]*.nii.gz", "overlay_[0-9]*.png")

@@ -1,0 +1,3 @@
+"""What stands on every result."""
+
+NOTICE = "Research use only, not a medical device."
