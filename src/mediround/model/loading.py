@@ -26,6 +26,7 @@ from mediround.model.checkpoint import (
     stored_name,
     write_tensors,
 )
+from mediround.model.low_bit import is_low_bit, lower_linears
 from mediround.model.mediround import MediRound
 from mediround.model.parts import build_language, build_segmenter
 from mediround.model.segmenter import Segmenter
@@ -43,7 +44,9 @@ class Loaded:
     sha256: str
 
 
-def load_model(name: str, *, device: str = "auto", dtype: str | None = None) -> Loaded:
+def load_model(
+    name: str, *, device: str = "auto", dtype: str | None = None, low_bit: str | None = None
+) -> Loaded:
     """Load a preset or a model folder for inference.
 
     Args:
@@ -51,12 +54,15 @@ def load_model(name: str, *, device: str = "auto", dtype: str | None = None) -> 
         device: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1"…
         dtype: "float32", "bfloat16" or "float16" to compute in; by default what the
             configuration says.
+        low_bit: "int8" or "int4" to hold the language model's layers in so many bits.
 
     Raises:
         ModelNotFoundError: neither a preset nor such a folder.
-        ConfigError: the folder's configuration cannot be used, or there is no such ``dtype``.
+        ConfigError: the folder's configuration cannot be used, or there is no such ``dtype`` or
+            ``low_bit``.
         WeightsError: tensors missing, damaged or of another configuration.
         InputError: the device does not exist.
+        DependencyError: ``low_bit`` on CUDA without bitsandbytes.
     """
     place = _device(device)
     folder = _folder(name)
@@ -72,7 +78,7 @@ def load_model(name: str, *, device: str = "auto", dtype: str | None = None) -> 
             model = compose(config)
             _apply(model, folder / TENSOR_FILE)
         digest = _digest_file(folder / TENSOR_FILE)
-    return Loaded(_prepared(model, config, place), config.name, digest)
+    return Loaded(_prepared(model, config, place, low_bit), config.name, digest)
 
 
 def compose(config: ModelConfig, folder: Path | None = None) -> MediRound:
@@ -105,9 +111,15 @@ def save_model(model: MediRound, folder: Path, metadata: Mapping[str, str]) -> N
         metadata: what else to say in the header of the tensor file.
 
     Raises:
-        WeightsError: the adapter has been merged, or a value does not fit into fp16.
+        WeightsError: the adapter has been merged, the model was loaded with ``low_bit``, or a
+            value does not fit into fp16.
         OutputError: the folder cannot be written.
     """
+    if is_low_bit(model):
+        raise WeightsError(
+            "the language model's weights have been rounded to few bits",
+            expected="a model that was loaded without low_bit",
+        )
     if model.config.whole:
         tensors = {stored_name(name): tensor.cpu() for name, tensor in model.state_dict().items()}
         _write(model, folder, tensors, metadata)
@@ -213,7 +225,9 @@ def _load_whole(config: ModelConfig, folder: Path) -> MediRound:
     return model
 
 
-def _prepared(model: MediRound, config: ModelConfig, device: torch.device) -> MediRound:
+def _prepared(
+    model: MediRound, config: ModelConfig, device: torch.device, low_bit: str | None = None
+) -> MediRound:
     model.eval().requires_grad_(False)
     model.language.merge_adapter()
     fold_batch_norms(model.segmenter)
@@ -221,6 +235,8 @@ def _prepared(model: MediRound, config: ModelConfig, device: torch.device) -> Me
     model.segmenter.lower(dtype)
     model.perception.lower(dtype)
     model.language.to(dtype)
+    if low_bit is not None:
+        lower_linears(model.language.inner.model, low_bit, device)
     model.segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
     return model.to(device)
 
