@@ -124,7 +124,13 @@ class Model:
         return Session(self, image, source, dialogue)
 
 
-def load(name: str = "nano", *, device: str = "auto", dtype: str | None = None) -> Model:
+def load(
+    name: str = "nano",
+    *,
+    device: str = "auto",
+    dtype: str | None = None,
+    low_bit: str | None = None,
+) -> Model:
     """Load a preset ("nano", "tiny") or a model folder; see ``mediround.model.loading``."""
-    loaded = load_model(name, device=device, dtype=dtype)
+    loaded = load_model(name, device=device, dtype=dtype, low_bit=low_bit)
     return Model(loaded.model, loaded.name, loaded.sha256)
