@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command("mediround.cli.evaluate:evaluate", "Measure a model on labelled images."),
     "compare": Command("mediround.cli.compare:compare", "Paired tests between reports."),
     "study": Command("mediround.cli.study:app", "A blinded study with readers."),
+    "serve": Command("mediround.cli.serve:app", "The web page and the HTTP API."),
     "weights": Command("mediround.cli.weights:app", "Fetch, verify, import and export weights."),
 }
 

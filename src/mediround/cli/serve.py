@@ -1,0 +1,111 @@
+"""``mediround serve``: the web page and the HTTP API."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mediround.cli.opening import ModelName
+from mediround.errors import InputError
+
+if TYPE_CHECKING:
+    from mediround.server.settings import ServerSettings
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+AUTO = "auto"
+
+
+@app.command(epilog="Example: mediround serve --data-dir sessions --token auto")
+def serve(
+    model: ModelName = "nano",
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8000,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", metavar="DIR", help="Uploads and sessions; default per user."),
+    ] = None,
+    token: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--token",
+            metavar="[USER:]TOKEN",
+            envvar="MEDIROUND_TOKEN",
+            help="Who may come in; repeat for more users. 'auto' makes one and prints it.",
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", metavar="FILE", help="One [USER:]TOKEN a line."),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option("--database", metavar="URL", help="SQLAlchemy URL; default SQLite."),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")] = "auto",
+    live_sessions: Annotated[
+        int, typer.Option("--live-sessions", min=1, help="Most sessions in memory.")
+    ] = 64,
+    upload_mb: Annotated[
+        int, typer.Option("--upload-mb", min=1, help="Largest upload, in MiB.")
+    ] = 1024,
+    check_audit: Annotated[
+        bool, typer.Option("--check-audit", help="Verify the audit trail of the data, and end.")
+    ] = False,
+) -> None:
+    """Serve the web page and the HTTP API; sessions survive whatever happens to the process.
+
+    Without a token it answers this machine alone. Research use only, not a medical device.
+    """
+    from mediround.server.settings import ServerSettings, parse_tokens
+
+    words = list(token or []) + _lines(token_file)
+    made = secrets.token_urlsafe(24) if AUTO in words else None
+    settings = ServerSettings(
+        data=data_dir or _default_folder(),
+        database=database,
+        host=host,
+        port=port,
+        tokens=parse_tokens([made if word == AUTO and made else word for word in words]),
+        live_sessions=live_sessions,
+        upload_bytes=upload_mb * 2**20,
+    )
+    if check_audit:
+        _check(settings)
+        return
+    from mediround.server.process import serve as run
+    from mediround.session import load
+    from mediround.session.notice import NOTICE
+
+    def announce(address: str) -> None:
+        typer.echo(f"{address}#token={made}" if made else address)
+        typer.echo(f"Sessions are kept in {settings.data}. {NOTICE}")
+
+    run(settings, lambda: load(model, device=device), announce)
+
+
+def _check(settings: ServerSettings) -> None:
+    from mediround.server import audit
+    from mediround.server.database import open_database
+
+    count = audit.verify(open_database(settings.data, settings.database))
+    typer.echo(f"The audit trail is whole: {count} events.")
+
+
+def _default_folder() -> Path:
+    from platformdirs import user_data_path
+
+    return user_data_path("mediround", appauthor=False) / "server"
+
+
+def _lines(path: Path | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        lines = [line.strip() for line in path.read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the token file {str(path)!r} cannot be read") from error
+    return [line for line in lines if line and not line.startswith("#")]

@@ -1,0 +1,162 @@
+"""Whose turn it is: one job of each session in turn, each session's own jobs in their order."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from mediround.errors import MediRoundError
+
+
+class BusyError(MediRoundError):
+    """More is waiting than may wait; try again after ``retry_after`` seconds."""
+
+    def __init__(self, found: str, *, retry_after: float) -> None:
+        super().__init__(found, remedy=f"try again in {retry_after:.0f} s")
+        self.retry_after = retry_after
+
+
+class CancelledError(MediRoundError):
+    """A job was called off before it had an effect."""
+
+
+class Job:
+    """Something to do for a session, and what becomes of it.
+
+    Attributes:
+        session: whose turn it takes.
+        result: what it returns or raises.
+
+    ``on_start`` is called when its turn has come.
+    """
+
+    def __init__(
+        self,
+        session: str,
+        work: Callable[[Job], Any],
+        on_start: Callable[[], None] | None = None,
+    ) -> None:
+        self.session = session
+        self.result: Future[Any] = Future()
+        self._on_start = on_start
+        self._cancelled = threading.Event()
+        self._work = work
+
+    def cancel(self) -> None:
+        """Ask it to end; without effect once its effect has been stored."""
+        self._cancelled.set()
+
+    def check(self) -> None:
+        """Called by the work now and then.
+
+        Raises:
+            CancelledError: somebody cancelled.
+        """
+        if self._cancelled.is_set():
+            raise CancelledError("the question was cancelled")
+
+    def run(self) -> None:
+        """Do it; whatever happens is in ``result``."""
+        if not self.result.set_running_or_notify_cancel():
+            return
+        try:
+            self.check()
+            if self._on_start is not None:
+                self._on_start()
+            done = self._work(self)
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            self.result.set_exception(error)
+        else:
+            self.result.set_result(done)
+
+
+class FairQueue:
+    """Jobs of many sessions for one worker: a session that asks much delays only itself.
+
+    Args:
+        most: jobs that may wait in all.
+        most_each: of one session.
+    """
+
+    def __init__(self, most: int, most_each: int) -> None:
+        self._most, self._most_each = most, most_each
+        self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()
+        self._running: Job | None = None
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def __len__(self) -> int:
+        with self._changed:
+            return sum(len(jobs) for jobs in self._waiting.values())
+
+    def put(self, job: Job) -> None:
+        """Line up.
+
+        Raises:
+            BusyError: the queue is full or closed.
+        """
+        with self._changed:
+            if self._closed:
+                raise BusyError("the server is stopping", retry_after=5)
+            jobs = self._waiting.get(job.session, deque())
+            everything = sum(len(each) for each in self._waiting.values())
+            if everything >= self._most or len(jobs) >= self._most_each:
+                raise BusyError("too many questions are waiting", retry_after=2)
+            jobs.append(job)
+            self._waiting[job.session] = jobs
+            self._changed.notify()
+
+    def take(self) -> Job | None:
+        """The next job, waited for; None once the queue is closed and empty."""
+        with self._changed:
+            self._running = None
+            while not self._waiting:
+                if self._closed:
+                    return None
+                self._changed.wait()
+            session, jobs = self._waiting.popitem(last=False)
+            job = jobs.popleft()
+            if jobs:
+                self._waiting[session] = jobs  # at the end: the others come first
+            self._running = job
+            return job
+
+    def position(self, job: Job) -> int | None:
+        """How many jobs come before ``job``; None when it does not wait any more."""
+        with self._changed:
+            lines = list(self._waiting.values())
+            for place, jobs in enumerate(lines):
+                if job in jobs:
+                    turn = jobs.index(job)
+                    before = sum(
+                        min(len(other), turn + (n < place))
+                        for n, other in enumerate(lines)
+                        if n != place
+                    )
+                    return before + turn + (self._running is not None)
+            return None
+
+    def busy(self, session: str) -> bool:
+        """Whether a job of ``session`` runs or waits."""
+        with self._changed:
+            running = self._running is not None and self._running.session == session
+            return running or session in self._waiting
+
+    def cancel(self, session: str) -> int:
+        """Cancel what runs and waits of ``session``; how many."""
+        with self._changed:
+            jobs = list(self._waiting.get(session, ()))
+            if self._running is not None and self._running.session == session:
+                jobs.append(self._running)
+        for job in jobs:
+            job.cancel()
+        return len(jobs)
+
+    def close(self) -> None:
+        """Take no more; what waits is still done."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
