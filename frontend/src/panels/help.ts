@@ -1,0 +1,38 @@
+// The keys, in a dialogue of their own.
+
+import { h, iconButton } from "../dom";
+import { now } from "../store";
+
+const KEYS: readonly [string, string][] = [
+  ["Q or /", "write a question"],
+  ["Enter / Esc", "send / cancel"],
+  ["Ctrl Z, Ctrl Shift Z", "undo, redo: a round, a correction, or a stroke while drawing"],
+  ["V, W", "point and move, window"],
+  ["B, E, P, X, G", "brush, eraser, polygon, box, wand"],
+  ["[ and ]", "smaller, larger brush"],
+  ["N", "draw a new mask"],
+  ["Enter / Esc", "keep / discard what was drawn"],
+  ["H, O, L", "hide all masks, outlines only, captions"],
+  ["+ − 0", "zoom in, out, fit"],
+  ["↑ ↓, wheel", "through the slices; Ctrl wheel zooms"],
+  ["right, middle button", "drag: window, move"],
+  ["1 … 9", "refer to a mask in the question"],
+];
+
+export function showHelp(): void {
+  const { info } = now();
+  const dialog = h("dialog", { class: "help", "aria-labelledby": "help-title" });
+  const close = iconButton("close", "Close", () => dialog.close());
+  const rows = KEYS.map(([key, what]) => h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, what)));
+  const model = info?.model;
+  dialog.append(
+    h("div", { class: "panel-head" }, h("h2", { id: "help-title" }, "Keys"), close),
+    h("table", {}, h("tbody", {}, ...rows)),
+    h("p", {}, "The score is the model's own estimate of how well a mask fits (intersection over union, 0 to 1). Stripes and a broken outline mark what it is unsure of."),
+    h("p", { class: "hint" }, `MediRound ${info?.version ?? ""}${model ? `, model ${model.name}, weights ${model.weights_sha256.slice(0, 12)}…` : ""}. ${info?.notice ?? ""}`),
+  );
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  document.body.append(dialog);
+  dialog.showModal();
+}
