@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pydicom.config import disable_value_validation
 from pydicom.sr.coding import Code
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
+from pydicom.valuerep import DA, TM
 
 from mediround import anatomy
 from mediround.errors import ImageFileError, InputError
@@ -158,7 +159,7 @@ def _used_planes(segments: Sequence[SegmentToWrite]) -> list[int]:
 
 def _complete(header: Dataset, name: str) -> None:
     for keyword in _WANTED:
-        if keyword not in header:
+        if keyword not in header or not _readable(header[keyword]):
             setattr(header, keyword, "")
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
         if not header.get(keyword):
@@ -167,6 +168,18 @@ def _complete(header: Dataset, name: str) -> None:
                 expected="a complete DICOM image",
                 remedy="export nifti or png instead",
             )
+
+
+def _readable(element: DataElement) -> bool:
+    """Whether a date or time is one; hospitals write others, which no reader understands."""
+    kinds: dict[str, type[DA] | type[TM]] = {"DA": DA, "TM": TM}
+    if element.VR not in kinds or not element.value:
+        return True
+    try:
+        kinds[element.VR](element.value)
+    except ValueError:
+        return False
+    return True
 
 
 def _place(header: Dataset) -> None:
@@ -230,6 +243,8 @@ def _compose(
             content_description=DESCRIPTION,
             series_description=f"{MANUFACTURER} segmentation, research use only",
             omit_empty_frames=bool(pixels.any()),
+            # Questions and names come in any language.
+            specific_character_set="ISO_IR 192",
         )
     # highdicom repeats tags of a foreign file, and refuses some. The words of its refusals may
     # quote the patient, so they stay out of the traceback too.
@@ -238,7 +253,7 @@ def _compose(
             f"the header of {name!r} does not allow a DICOM SEG ({type(error).__name__})",
             expected="patient, study and geometry as the standard has them",
             remedy="export nifti or png instead",
-        ) from error
+        ) from None
     return made
 
 
@@ -276,13 +291,15 @@ def _describe(place: int, segment: SegmentToWrite, algorithm: Algorithm) -> Any:
 
 
 def _codes(name: str | None) -> tuple[Code, Code, Code | None]:
-    """Category, type, side: "tissue" for what has no code, since something has to be said."""
+    """Category, type, side; what the atlas has no code for is as general as its category."""
     known = None if name is None else anatomy.load().find(name)
-    if known is None or known.snomed is None:
+    if known is None:
         return _TISSUE, _TISSUE, None
     category = _LESION if known.system == "lesion" else _ANATOMY
-    kind = Code(known.snomed.value, _SCHEME, known.snomed.meaning)
-    return category, kind, _SIDES.get(known.laterality or "")
+    side = _SIDES.get(known.laterality or "")
+    if known.snomed is None:
+        return category, category, side
+    return category, Code(known.snomed.value, _SCHEME, known.snomed.meaning), side
 
 
 def _series_number(header: Dataset) -> int:

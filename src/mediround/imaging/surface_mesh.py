@@ -1,8 +1,8 @@
 """The surface of a mask as triangles, and as an STL file.
 
 Marching cubes at one half of a binary mask: every voxel centre inside the mask lies inside the
-surface and every other outside, vertices lie half way between two voxels, and the surface is
-closed. Nothing is smoothed: what is shown is what was segmented. scikit-image does it; its tables
+surface and every other outside, the surface is closed, and it crosses between two voxels half
+way. Nothing is smoothed: what is shown is what was segmented. scikit-image does it; its tables
 settle the ambiguous cases in which simpler ones leave holes.
 """
 
