@@ -46,7 +46,7 @@ def write_series(
         position = np.array([-10.5, 20.25, 30.0]) + normal * 2.5 * place
         template.ImagePositionPatient = [f"{value:.6f}" for value in position]
         template.PixelSpacing = [0.75, 0.5]
-        template.SliceThickness = 2.5
+        template.SliceThickness = template.SpacingBetweenSlices = 2.5
         template.InstanceNumber = place + 1
         template.Rows, template.Columns = plane.shape
         template.PixelData = np.ascontiguousarray(plane, dtype="<i2").tobytes()

@@ -130,8 +130,8 @@ class Chat:
             case "/export", str(folder):
                 self._export(Path(folder))
             case "/export", (str(to), str(path)):
-                for file in self.session.export(to, path):
-                    self._say(f"exported {file}")
+                for written in self.session.export(to, path):
+                    self._say(f"exported {written}")
             case _:
                 raise InputError(f"cannot do {line!r}", expected="a command that /help lists")
 
