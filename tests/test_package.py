@@ -13,6 +13,7 @@ import pytest
 import mediround
 
 PUBLIC = {
+    "Client",
     "ConfigError",
     "DatasetError",
     "DependencyError",

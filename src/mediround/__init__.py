@@ -29,6 +29,7 @@ from mediround.errors import (
 )
 
 if TYPE_CHECKING:
+    from mediround.client import Client as Client
     from mediround.imaging import Image as Image
     from mediround.imaging import Volume as Volume
     from mediround.imaging import open_image as open_image
@@ -39,6 +40,7 @@ __version__ = "0.1.0"
 
 #: Public name -> the module that defines it.
 _LAZY = {
+    "Client": "mediround.client",
     "Image": "mediround.imaging",
     "Session": "mediround.session",
     "Volume": "mediround.imaging",
@@ -47,6 +49,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "Client",
     "ConfigError",
     "DatasetError",
     "DependencyError",

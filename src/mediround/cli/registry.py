@@ -28,12 +28,14 @@ COMMANDS: dict[str, Command] = {
     "segment": Command("mediround.cli.segment:app", "Ask about an image, write the masks."),
     "chat": Command("mediround.cli.chat:app", "Talk about an image in the terminal."),
     "export": Command("mediround.cli.export:app", "A saved session in other programs' formats."),
+    "dicomweb": Command("mediround.cli.dicomweb:app", "Series of an image server, in and out."),
     "data": Command("mediround.cli.data:app", "Build, convert, check and describe dialogues."),
     "train": Command("mediround.cli.train:train", "Train a model from a recipe."),
     "evaluate": Command("mediround.cli.evaluate:evaluate", "Measure a model on labelled images."),
     "compare": Command("mediround.cli.compare:compare", "Paired tests between reports."),
     "study": Command("mediround.cli.study:app", "A blinded study with readers."),
     "serve": Command("mediround.cli.serve:app", "The web page and the HTTP API."),
+    "mcp": Command("mediround.cli.mcp:app", "Tools for language models (MCP, stdio)."),
     "weights": Command("mediround.cli.weights:app", "Fetch, verify, import and export weights."),
 }
 

@@ -28,21 +28,19 @@ def main() -> None:
         _decode(order)
         answer = {}
     except MediRoundError as error:
-        answer = _told(error)
+        answer = _told(error, order)
     except MemoryError:
-        answer = _told(
-            ImageFileError("the file needs too much memory", remedy="send a smaller one")
-        )
+        refusal = ImageFileError("the file needs too much memory", remedy="send a smaller one")
+        answer = _told(refusal, order)
     os.write(answer_to, json.dumps(answer).encode())
 
 
-def _told(error: MediRoundError) -> dict[str, str]:
-    return {
-        "type": type(error).__name__,
-        "found": error.found,
-        "expected": error.expected,
-        "remedy": error.remedy,
-    }
+def _told(error: MediRoundError, order: dict[str, Any]) -> dict[str, str]:
+    """The refusal without the folders in which the file lies here."""
+    said = {"found": error.found, "expected": error.expected, "remedy": error.remedy}
+    for folder in (order["folder"], str(Path(order["upload"]).parent)):
+        said = {key: text.replace(f"{folder}/", "") for key, text in said.items()}
+    return {"type": type(error).__name__, **said}
 
 
 def _limit(limits: dict[str, Any]) -> None:

@@ -193,7 +193,7 @@ class SessionEngine:
             self.finished(kind, time.perf_counter() - began)
             return done
 
-        job = Job(stored.id, run, on_start)
+        job = Job(stored.id, run, on_start, question=kind == "ask")
         self.queue.put(job)
         return job
 
@@ -215,7 +215,7 @@ class SessionEngine:
         try:
             disk = FeatureDisk(self._settings.data / "features", self._settings.spill_bytes)
             self.model = RememberingModel(self._load(), disk, self._settings.feature_bytes)
-        except BaseException as error:  # noqa: BLE001 - told to everybody who asks
+        except BaseException as error:  # told to everybody who asks
             self.failure = error
             logger.exception("the model could not be loaded")
         while (job := self.queue.take()) is not None:

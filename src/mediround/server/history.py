@@ -137,7 +137,7 @@ class History:
             .order_by(SessionRow.updated.desc())
         )
         with Transaction(self._engine) as transaction:
-            return [_listed(*found) for found in transaction.execute(query).tuples()]
+            return [_listed(*found) for found in transaction.execute(query)]
 
     def commit(
         self, session: str, owner: str, dialogue: Dialogue, change: str, detail: Mapping[str, Any]

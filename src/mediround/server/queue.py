@@ -28,6 +28,7 @@ class Job:
 
     Attributes:
         session: whose turn it takes.
+        question: whether somebody asked, rather than changed something.
         result: what it returns or raises.
 
     ``on_start`` is called when its turn has come.
@@ -38,8 +39,10 @@ class Job:
         session: str,
         work: Callable[[Job], Any],
         on_start: Callable[[], None] | None = None,
+        *,
+        question: bool = False,
     ) -> None:
-        self.session = session
+        self.session, self.question = session, question
         self.result: Future[Any] = Future()
         self._on_start = on_start
         self._cancelled = threading.Event()
@@ -140,20 +143,23 @@ class FairQueue:
             return None
 
     def busy(self, session: str) -> bool:
-        """Whether a job of ``session`` runs or waits."""
-        with self._changed:
-            running = self._running is not None and self._running.session == session
-            return running or session in self._waiting
+        """Whether a question of ``session`` is being answered or waits."""
+        return any(job.question for job in self._jobs(session))
 
     def cancel(self, session: str) -> int:
-        """Cancel what runs and waits of ``session``; how many."""
-        with self._changed:
-            jobs = list(self._waiting.get(session, ()))
-            if self._running is not None and self._running.session == session:
-                jobs.append(self._running)
+        """Cancel the questions of ``session`` that run or wait; how many."""
+        jobs = [job for job in self._jobs(session) if job.question]
         for job in jobs:
             job.cancel()
         return len(jobs)
+
+    def _jobs(self, session: str) -> list[Job]:
+        """What runs or waits of ``session`` and is not done."""
+        with self._changed:
+            jobs = [*self._waiting.get(session, ())]
+            if self._running is not None and self._running.session == session:
+                jobs.append(self._running)
+        return [job for job in jobs if not job.result.done()]
 
     def close(self) -> None:
         """Take no more; what waits is still done."""

@@ -218,13 +218,14 @@ def export(
     here: Here,
     user: Caller,
     to: Annotated[str, Query(max_length=20)] = sessions.SESSION_FORMAT,
+    drop: Annotated[bool, Query(description="leave out what `official` cannot say")] = False,
 ) -> FileResponse:
     """The session or its masks as a file; several files come as one zip."""
     stored = here.history.get(session, user)
     folder = Path(tempfile.mkdtemp(prefix="mediround-export-"))
     tidy = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
     try:
-        path = sessions.export_session(here, stored, to, folder)
+        path = sessions.export_session(here, stored, to, folder, drop=drop)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -16,6 +16,7 @@ class _Sample:
     file: str
     title: str
     description: str
+    slice: int | None = None
 
 
 _SAMPLES = {
@@ -24,6 +25,7 @@ _SAMPLES = {
         "cxr.nii.gz",
         "CT of chest and upper abdomen",
         "Contrast CT, 133 slices: liver, kidneys, spleen, heart, vessels.",
+        17,
     ),
     "ct-slice": _Sample(
         "sample-dicom", "693_UNCR.dcm", "CT slice", "One axial slice as a DICOM file."
@@ -46,6 +48,7 @@ def all_samples() -> list[SampleView]:
             title=sample.title,
             description=sample.description,
             available=_path(sample) is not None,
+            slice=sample.slice,
         )
         for name, sample in _SAMPLES.items()
     ]

@@ -89,8 +89,12 @@ def saved(stored: Stored) -> SessionFile:
     )
 
 
-def export_session(here: Services, stored: Stored, to: str, folder: Path) -> Path:
+def export_session(
+    here: Services, stored: Stored, to: str, folder: Path, *, drop: bool = False
+) -> Path:
     """Write an export into ``folder``; several files become one zip.
+
+    ``drop`` leaves out rounds that the official format cannot say.
 
     Raises:
         InputError: a format that this session does not allow.
@@ -107,7 +111,7 @@ def export_session(here: Services, stored: Stored, to: str, folder: Path) -> Pat
     case = _case(here, stored.image, saved(stored), image, source)
     inside = folder / "export"
     inside.mkdir()
-    files = export(case, to, inside)
+    files = export(case, to, inside, drop=drop)
     if len(files) == 1:
         suffix = "".join(files[0].suffixes[-2:]) or f".{to}"
         return files[0].rename(folder / f"{name}-{to}{suffix}")

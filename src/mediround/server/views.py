@@ -254,12 +254,16 @@ class Versions(BaseModel):
 
 
 class SampleView(BaseModel):
-    """An image that comes with the program; ``available``: its file is on this machine."""
+    """An image that comes with the program; ``available``: its file is on this machine.
+
+    ``slice`` is one that shows much, of a volume.
+    """
 
     name: str
     title: str
     description: str
     available: bool
+    slice: int | None
 
 
 class Samples(BaseModel):
