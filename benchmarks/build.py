@@ -19,9 +19,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mediround.data.build import build
-from mediround.data.build_settings import BuildSettings
-from mediround.data.scale import pool_of
+from mediround.data.building.build import build
+from mediround.data.building.scale import pool_of
+from mediround.data.building.settings import BuildSettings
 from mediround.data.sources import open_sources
 from record import about, write
 

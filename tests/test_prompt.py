@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediround.data import wording
+from mediround.data.words import wording
 from mediround.dialogue import Entity, Round
 from mediround.model.tokenizer import TURN_END, TURN_START, TextTokenizer
 from mediround.prompt import IMAGE_KEY, SEG, Prompt, Prompter

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mediround.cli import main
-from mediround.data.relations import RelationKind
+from mediround.data.scene.relations import RelationKind
 from mediround.errors import ConfigError
 from mediround.evaluation import EvaluationSettings, Setting, evaluate, report
 from mediround.evaluation.cases import CURVES, Case, table

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mediround.data.relations import RelationKind
-from mediround.data.wording import requests_without_name
+from mediround.data.scene.relations import RelationKind
+from mediround.data.words.wording import requests_without_name
 from mediround.evaluation import swapped, swapped_report
 from mediround.evaluation.pool import ModelSource
 from mediround.evaluation.selection import ChosenCase, choose

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediround import anatomy
-from mediround.data import wording
-from mediround.data.relations import FACT_KINDS, RelationKind
+from mediround.data.scene.relations import FACT_KINDS, RelationKind
+from mediround.data.words import wording
 from mediround.dialogue import Dialogue, Entity, Round
 from mediround.errors import QueryError, UnknownReferenceError
 from mediround.session.query import LONGEST, resolve

@@ -87,9 +87,9 @@ def build(  # one parameter an option
 
     Example: mediround data build datasets --out dialogues --dialogues 10000 --workers 2
     """
-    from mediround.data.build import build as run
-    from mediround.data.build_settings import BuildSettings
-    from mediround.data.settings import DialogueSettings
+    from mediround.data.building.build import build as run
+    from mediround.data.building.settings import BuildSettings
+    from mediround.data.dialogues.settings import DialogueSettings
     from mediround.data.sources import open_sources
 
     settings = BuildSettings(
@@ -144,10 +144,10 @@ def _shares(text: str) -> dict[str, float]:
 
 
 def _pool(workers: int, ray: str | None) -> Any:
-    from mediround.data.scale import pool_of
+    from mediround.data.building.scale import pool_of
 
     if ray is None:
         return pool_of(workers)
-    from mediround.data.ray_cluster import RayCluster
+    from mediround.data.building.ray_cluster import RayCluster
 
     return RayCluster(workers, None if ray == "local" else ray)

@@ -25,7 +25,7 @@ def check(
 
     Example: mediround data check dialogues
     """
-    from mediround.data.check import check as run
+    from mediround.data.inspection.check import check as run
 
     with task_bar() as bar:
         progress = None if bar is None else lambda done, total: bar("checking images", done, total)

@@ -16,8 +16,8 @@ import typer
 from mediround.errors import InputError
 
 if TYPE_CHECKING:
-    from mediround.data.build_settings import BuildSettings
-    from mediround.data.rewriting import RewriteSettings
+    from mediround.data.building.settings import BuildSettings
+    from mediround.data.rewriting.rewriter import RewriteSettings
     from mediround.data.shards import Record
     from mediround.data.sources import Source
 
@@ -34,7 +34,7 @@ def rewriting(
     """
     if url is None:
         return None
-    from mediround.data.rewriting import RewriteSettings
+    from mediround.data.rewriting.rewriter import RewriteSettings
 
     if not model:
         raise InputError("--rewrite without --rewrite-model", expected="the name of a model")
@@ -55,7 +55,7 @@ def reworded(
     if settings is None:
         yield None
         return
-    from mediround.data.rewriting import Rewriter
+    from mediround.data.rewriting.rewriter import Rewriter
 
     with Rewriter(settings, cache) as rewriter:
 
@@ -87,8 +87,8 @@ def estimated(
         cache: file of rewrites; what it holds costs nothing.
         how: passed on to the build: pool, progress.
     """
-    from mediround.data.build import build as run
-    from mediround.data.rewriting import estimate
+    from mediround.data.building.build import build as run
+    from mediround.data.rewriting.rewriter import estimate
     from mediround.data.shards import DialogueFolder
 
     with tempfile.TemporaryDirectory() as folder:

@@ -29,7 +29,7 @@ def stats(
 
     Example: mediround data stats dialogues --plots
     """
-    from mediround.data.stats import statistics
+    from mediround.data.inspection.stats import statistics
 
     with task_bar() as bar:
         progress = None if bar is None else lambda done, total: bar("reading images", done, total)
@@ -37,8 +37,8 @@ def stats(
     told = found.as_json()
     written: list[Path] = []
     if plots:
-        from mediround.data.contact_sheet import contact_sheets
-        from mediround.data.stats_plots import draw_plots
+        from mediround.data.inspection.contact_sheet import contact_sheets
+        from mediround.data.inspection.plots import draw_plots
 
         target = out or folder / "plots"
         written = draw_plots(found, target)

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mediround.data import wording
-from mediround.data.wording import answer_unnamed
+from mediround.data.words import wording
+from mediround.data.words.wording import answer_unnamed
 from mediround.dialogue import Dialogue, Entity, Rle, Round
 from mediround.errors import QueryError
 from mediround.evaluation.answers import agrees

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from mediround.data.builder import DialogueSettings
-from mediround.data.relations import RelationKind
+from mediround.data.dialogues.builder import DialogueSettings
+from mediround.data.scene.relations import RelationKind
 from mediround.errors import ConfigError
 from mediround.evaluation.selection import Part
 from mediround.evaluation.settings import (

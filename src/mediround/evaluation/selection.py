@@ -12,8 +12,8 @@ from typing import Literal, Protocol, TypeVar
 import numpy as np
 
 from mediround import anatomy
-from mediround.data.builder import DialogueSettings, build_dialogue
-from mediround.data.relations import Scene
+from mediround.data.dialogues.builder import DialogueSettings, build_dialogue
+from mediround.data.scene.relations import Scene
 from mediround.data.sources import LabelledSlice, NnunetFolder, Split, patient_of
 from mediround.dialogue import Dialogue
 from mediround.errors import DatasetError

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mediround import anatomy
-from mediround.data.builder import DialogueSettings
+from mediround.data.dialogues.builder import DialogueSettings
 from mediround.data.official import InexpressibleError, OfficialRecord, to_dialogue
 from mediround.data.official.masks import Root
 from mediround.data.shards import DialogueFolder, IndexEntry

@@ -16,8 +16,8 @@ from itertools import groupby
 import numpy as np
 
 from mediround import anatomy
-from mediround.data.builder import DialogueSettings, twins
-from mediround.data.relations import RelationKind, Scene
+from mediround.data.dialogues.builder import DialogueSettings, twins
+from mediround.data.scene.relations import RelationKind, Scene
 from mediround.dialogue import Dialogue
 from mediround.evaluation.conduct import stand_in
 from mediround.evaluation.metrics import Overlap

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediround import anatomy
-from mediround.data.wording import answer_unnamed
+from mediround.data.words.wording import answer_unnamed
 from mediround.dialogue import MARKER, Dialogue, Entity, Round, Status
 from mediround.errors import InputError
 from mediround.imaging import Image

@@ -12,10 +12,10 @@ from scipy import ndimage
 from torch import Tensor
 
 from mediround import anatomy
-from mediround.data import wording
-from mediround.data.builder import DialogueSettings, build_dialogue, twins
-from mediround.data.relations import RelationKind, Scene
+from mediround.data.dialogues.builder import DialogueSettings, build_dialogue, twins
+from mediround.data.scene.relations import RelationKind, Scene
 from mediround.data.sources import NnunetFolder, Split
+from mediround.data.words import wording
 from mediround.dialogue import Dialogue
 from mediround.training.features import FeatureStore
 from mediround.training.recipe import Recipe

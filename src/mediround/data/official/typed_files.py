@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mediround.data.shards import MANIFEST, DialogueFolder, Record
+from mediround.data.shards.folder import MANIFEST, DialogueFolder, Record
 from mediround.dialogue import Dialogue
 from mediround.errors import DatasetError
 from mediround.imaging import Image

@@ -27,7 +27,7 @@ from mediround.data.sources.nnunet import NnunetSource
 from mediround.data.sources.picture_masks import PictureMaskSource
 from mediround.data.sources.sa_med2d import SaMed2dSource
 from mediround.data.sources.synthesised import SynthesisedSource
-from mediround.data.synthesis import SynthesisSettings
+from mediround.data.synthesis.volume import SynthesisSettings
 from mediround.errors import DatasetError
 from mediround.imaging.image import Modality
 from mediround.imaging.volume import Plane

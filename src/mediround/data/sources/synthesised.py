@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from mediround.data.sources.case import Case, Source
 from mediround.data.sources.labelled_slice import LabelledSlice, is_axial, present
 from mediround.data.sources.volume_case import VolumeCase
-from mediround.data.synthesis import SynthesisSettings, SyntheticVolume
+from mediround.data.synthesis.volume import SynthesisSettings, SyntheticVolume
 from mediround.errors import DatasetError
 from mediround.imaging.image import Modality
 
