@@ -37,6 +37,13 @@ class Correction(StrEnum):
     OFF = "off"
 
 
+class LowBit(StrEnum):
+    """In how many bits the language model's weights are held."""
+
+    INT8 = "int8"
+    INT4 = "int4"
+
+
 class Split(StrEnum):
     """Which patients."""
 
@@ -115,6 +122,9 @@ def evaluate(  # one parameter an option
     ] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or a CUDA device.")] = "auto",
+    low_bit: Annotated[
+        LowBit | None, typer.Option(help="Hold the language model's weights in 8 or 4 bits.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Measure a model round by round on labelled images.
@@ -149,7 +159,8 @@ def evaluate(  # one parameter an option
         seed=seed,
     )
     with _bar() as progress:
-        source = ModelSource(model, device, threads)
+        bits = None if low_bit is None else low_bit.value
+        source = ModelSource(model, device, threads, bits)
         report = run(source, data, out, settings, workers=workers, progress=progress)
     if as_json:
         typer.echo(json.dumps(report, indent=1))

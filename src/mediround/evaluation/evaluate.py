@@ -199,7 +199,8 @@ def _identify(
             "slices": dict(slices),
             "left_out": dict(material.left_out),
         },
-        "settings": dataclasses.asdict(settings) | {"threads": source.threads},
+        "settings": dataclasses.asdict(settings)
+        | {"threads": source.threads, "low_bit": source.low_bit},
     }
 
 

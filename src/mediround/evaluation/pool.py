@@ -29,11 +29,13 @@ class ModelSource:
         device: see :func:`mediround.load`.
         threads: of each process. Part of the result, since sums depend on it in their last bits;
             the number of processes is not.
+        low_bit: see :func:`mediround.load`.
     """
 
     name: str
     device: str = "auto"
     threads: int = 1
+    low_bit: str | None = None
 
 
 def run(
@@ -78,7 +80,7 @@ def _workers(
         before = torch.get_num_threads()
         torch.set_num_threads(source.threads)
         try:
-            model = load(source.name, device=source.device)
+            model = load(source.name, device=source.device, low_bit=source.low_bit)
             yield (work(model, item) for item in items)
         finally:
             torch.set_num_threads(before)
@@ -99,7 +101,7 @@ _held: list[Model] = []
 
 def _start(source: ModelSource) -> None:
     torch.set_num_threads(source.threads)
-    _held.append(load(source.name, device=source.device))
+    _held.append(load(source.name, device=source.device, low_bit=source.low_bit))
 
 
 def _call(work: Callable[[Model, Item], Result], item: Item) -> Result:
