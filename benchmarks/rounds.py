@@ -11,6 +11,11 @@ machine does falls on all of them:
 - parts: only what nobody can avoid, without a session round it: one encoding of the image in the
   first round, the language model over the new tokens, one mask decoded a round.
 
+With ``--model paper-135m`` or ``paper-7b`` the network has the paper's dimensions and random
+weights (``paper_sizes.py``); ``--anew-at`` leaves out rounds of the slow loop, which then goes on
+from what the first one said. Pixels by which the masks of both differ are counted, and how often
+images and earlier masks were encoded. ``--bandwidth`` and ``--tflops`` derive a floor.
+
 With ``--text given`` (the default) the model is made to say fixed answers, so that every round
 draws one mask and lengths do not depend on the weights. With ``--text free`` it speaks.
 
@@ -32,58 +37,86 @@ from typing import Any
 
 import torch
 
+from floor import floor
+from mediround.dialogue import Dialogue
 from record import about, write
-from round_loops import Anew, Kept, Parts, Plan
+from round_loops import Anew, Encodings, Kept, Parts, Plan, differing
 
-BARS = {"speed-up of the total": 5.0, "last round / second": 1.3, "kept / parts": 1.5}
+BARS = {
+    "speed-up of the total": 5.0,
+    "speed-up of round 5": 8.0,
+    "speed-up of round 10": 15.0,
+    "last round / second": 1.3,
+    "kept / parts": 1.5,
+}
+"""Of the speed-ups of one round, which later ones of the paper's model must reach, the least."""
 
 
 @dataclass
 class Times:
-    """Seconds by loop, round and repetition."""
+    """Seconds by loop, round and repetition: on the clock, and of this process alone."""
 
-    seconds: dict[str, list[list[float]]] = field(default_factory=dict)
+    clock: dict[str, dict[int, list[float]]] = field(default_factory=dict)
+    process: dict[str, dict[int, list[float]]] = field(default_factory=dict)
 
     def take(self, loop: str, number: int, work: Callable[[], None]) -> None:
         """Time ``work`` as round ``number``, from 1."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        start = time.perf_counter()
+        start, own = time.perf_counter(), time.process_time()
         work()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        rounds = self.seconds.setdefault(loop, [])
-        if len(rounds) < number:
-            rounds.append([])
-        rounds[number - 1].append(time.perf_counter() - start)
-
-    def medians(self) -> dict[str, list[float]]:
-        """Loop -> median seconds of each round."""
-        return {
-            loop: [statistics.median(each) for each in rounds]
-            for loop, rounds in self.seconds.items()
-        }
+        spent = time.perf_counter() - start, time.process_time() - own
+        for kind, seconds in zip((self.clock, self.process), spent, strict=True):
+            kind.setdefault(loop, {}).setdefault(number, []).append(seconds)
 
 
-def measure(plan: Plan, repetitions: int) -> tuple[dict[str, list[float]], list[int]]:
-    """Median seconds of each round of the three loops, and the tokens new in each."""
+def medians(seconds: dict[str, dict[int, list[float]]], rounds: int) -> dict[str, list[Any]]:
+    """Loop -> median seconds of each round; None where it was left out."""
+    return {
+        loop: [
+            statistics.median(taken[number]) if number in taken else None
+            for number in range(1, rounds + 1)
+        ]
+        for loop, taken in seconds.items()
+    }
+
+
+def measure(plan: Plan, repetitions: int, anew_at: set[int]) -> dict[str, Any]:
+    """Median seconds of each round of the three loops, what was new in each, and what differed."""
     model, image = plan.load()
     warm = Kept(model, image, plan)
     for _ in range(min(3, plan.rounds)):
         warm.ask()
-    times = Times()
+    times, counted = Times(), Encodings(model)
     new_tokens: list[int] = []
+    encodings: list[tuple[int, int]] = []
+    pixels: dict[int, list[int]] = {}
     for _ in range(repetitions):
         kept, anew = Kept(model, image, plan), Anew(model, image, plan)
         parts = Parts(model, image, plan)
+        encodings = []
         for number in range(1, plan.rounds + 1):
+            before = kept.session.dialogue if kept.session is not None else None
+            counted.taken()
             times.take("kept", number, kept.ask)
-            times.take("anew", number, anew.ask)
+            encodings.append(counted.taken())
             assert kept.session is not None
+            if number in anew_at:
+                anew.follow(before or Dialogue(modality=image.modality.value))
+                times.take("anew", number, anew.ask)
+                pixels[number] = differing(kept.session.dialogue, anew.dialogue)
             parts.prepare(kept.session.dialogue)
             times.take("parts", number, parts.ask)
         new_tokens = parts.new_tokens
-    return times.medians(), new_tokens
+    return {
+        "new_tokens": new_tokens,
+        "encodings": encodings,
+        "differing_pixels": pixels,
+        "seconds": medians(times.clock, plan.rounds),
+        "process_seconds": medians(times.process, plan.rounds),
+    }
 
 
 def peaks(plan: Plan, loop: str) -> list[int]:
@@ -115,15 +148,20 @@ def memory(plan: Plan) -> dict[str, list[int]]:
     return found
 
 
-def judged(seconds: dict[str, list[float]]) -> dict[str, dict[str, float | bool]]:
+def judged(seconds: dict[str, list[Any]], *, paper: bool) -> dict[str, dict[str, float | bool]]:
     """Ratios against the bars."""
-    kept, anew, parts = (sum(seconds[loop]) for loop in ("kept", "anew", "parts"))
+    kept, anew = seconds["kept"], seconds["anew"]
     # The second round, not the first: that one encodes the image.
-    values = {
-        "speed-up of the total": anew / kept,
-        "last round / second": seconds["kept"][-1] / seconds["kept"][1],
-        "kept / parts": kept / parts,
-    }
+    values = {"last round / second": kept[-1] / kept[1], "kept / parts": _over(seconds, "parts")}
+    if None not in anew:
+        values["speed-up of the total"] = sum(anew) / sum(kept)
+    for number in (5, 10) if paper else ():
+        if number <= len(anew) and anew[number - 1] is not None:
+            # Against the official loop of so many rounds, all of whose rounds cost this.
+            later = statistics.median(kept[1:number])
+            values[f"speed-up of round {number}"] = anew[number - 1] / later
+    if paper:
+        values.pop("speed-up of the total", None)  # its bar was set for another model
     return {
         name: {
             "value": value,
@@ -134,25 +172,36 @@ def judged(seconds: dict[str, list[float]]) -> dict[str, dict[str, float | bool]
     }
 
 
+def _over(seconds: dict[str, list[Any]], loop: str) -> float:
+    return float(sum(seconds["kept"]) / sum(seconds[loop]))
+
+
 def show(record: dict[str, Any]) -> None:
     """Print the table."""
-    seconds, peak = record["seconds"], record["peak_bytes"]
+    seconds, own, peak = record["seconds"], record["process_seconds"], record["peak_bytes"]
     print(
-        f"{'round':>5} {'tokens':>6}"
+        f"{'round':>5} {'tokens':>6} {'image':>5} {'crops':>5}"
         + "".join(f"{loop + ' s':>10}" for loop in seconds)
+        + "".join(f"{loop + ' cpu s':>12}" for loop in own)
         + "".join(f"{loop + ' MiB':>12}" for loop in peak)
+        + "   pixels that differ"
     )
     for place, tokens in enumerate(record["new_tokens"]):
-        row = "".join(f"{rounds[place]:10.4f}" for rounds in seconds.values())
+        row = "".join(f"{_number(rounds[place]):>10}" for rounds in seconds.values())
+        row += "".join(f"{_number(rounds[place]):>12}" for rounds in own.values())
         row += "".join(f"{rounds[place + 1] / 2**20:12.0f}" for rounds in peak.values())
-        print(f"{place + 1:5} {tokens:6}{row}")
-    print(
-        f"{'all':>5} {sum(record['new_tokens']):6}"
-        + "".join(f"{sum(rounds):10.4f}" for rounds in seconds.values())
-    )
+        images, crops = record["encodings"][place]
+        pixels = record["differing_pixels"].get(place + 1, "")
+        print(f"{place + 1:5} {tokens:6} {images:5} {crops:5}{row}   {pixels}")
     for name, each in record["bars"].items():
         mark = "met" if each["met"] else "missed"
         print(f"{name}: {each['value']:.2f} (bar {each['bar']}: {mark})")
+    for name, each in record["floor"].items():
+        print(f"floor of {name}: {each * 1e3:.1f} ms")
+
+
+def _number(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds:.4f}"
 
 
 def main() -> None:
@@ -165,10 +214,18 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", help="float32, bfloat16 or float16; default the model's own")
+    parser.add_argument("--low-bit", choices=("int8", "int4"), help="of the language model")
+    parser.add_argument("--anew-at", help="rounds of the slow loop, like 1,3,5,10; default all")
+    parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--bandwidth", type=float, help="GB/s of the device's memory, for a floor")
+    parser.add_argument("--tflops", type=float, help="TFLOP/s of the device, for a floor")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     if options.rounds < 2 or options.repetitions < 1:
         parser.error("at least 2 rounds and 1 repetition")
+    if (options.bandwidth is None) != (options.tflops is None):
+        parser.error("--bandwidth and --tflops go together")
     plan = Plan(
         options.model,
         options.device,
@@ -176,25 +233,39 @@ def main() -> None:
         options.rounds,
         options.text == "free",
         options.image,
+        options.dtype,
+        options.low_bit,
     )
-    seconds, new_tokens = measure(plan, options.repetitions)
+    every = set(range(1, options.rounds + 1))
+    anew_at = {int(each) for each in options.anew_at.split(",")} if options.anew_at else every
+    if not anew_at <= every:
+        parser.error(f"--anew-at names rounds from 1 to {options.rounds}")
+    if options.bandwidth is not None and not plan.random:
+        parser.error("a floor is derived for the paper's dimensions alone")
+    measured = measure(plan, options.repetitions, anew_at)
     record = {
         **about("rounds"),
         "configuration": {
             "model": Path(options.model).name,
+            "dtype": options.dtype,
+            "low_bit": options.low_bit,
             "image": "sample-ct" if options.image is None else Path(options.image).name,
             "text": options.text,
             "rounds": options.rounds,
             "repetitions": options.repetitions,
             "threads": options.threads,
         },
-        "new_tokens": new_tokens,
-        "seconds": seconds,
-        "peak_bytes": memory(plan),
-        "bars": judged(seconds),
+        **measured,
+        "peak_bytes": memory(plan) if options.memory else {},
+        "bars": judged(measured["seconds"], paper=plan.random),
+        "floor": {}
+        if options.bandwidth is None
+        else floor(plan.model, options.bandwidth, options.tflops, measured["new_tokens"]),
     }
     show(record)
-    print(write(options.out, f"rounds-{Path(options.model).name}-{options.text}", record))
+    kinds = [options.dtype, options.low_bit]
+    name = "-".join([Path(options.model).name, *(kind for kind in kinds if kind), options.text])
+    print(write(options.out, f"rounds-{name}", record))
 
 
 if __name__ == "__main__":
