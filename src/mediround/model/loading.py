@@ -28,6 +28,7 @@ from mediround.model.checkpoint import (
 )
 from mediround.model.low_bit import is_low_bit, lower_linears
 from mediround.model.mediround import MediRound
+from mediround.model.packed_linear import can_pack, pack_linears
 from mediround.model.parts import build_language, build_segmenter
 from mediround.model.segmenter import Segmenter
 from mediround.model.vision_encoder import fold_batch_norms
@@ -155,6 +156,7 @@ def _trained(model: MediRound) -> list[str]:
     groups = (
         "perception.",
         "projection.",
+        "codebook.",
         "judge.",
         "language.seg_",
         "segmenter.no_mask",
@@ -237,6 +239,8 @@ def _prepared(
     model.language.to(dtype)
     if low_bit is not None:
         lower_linears(model.language.inner.model, low_bit, device)
+    elif device.type == "cpu" and not config.whole and can_pack(model.language.inner):
+        pack_linears(model.language.inner.model)  # the table of words stays as it is
     model.segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
     return model.to(device)
 

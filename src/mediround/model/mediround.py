@@ -21,6 +21,7 @@ from mediround.config import ModelConfig
 from mediround.model.kv_cache import KeyValueCache
 from mediround.model.parts import (
     SegProjection,
+    build_codebook,
     build_corrector,
     build_judge,
     build_perception,
@@ -67,11 +68,14 @@ class Drawn:
     Attributes:
         logits: (N, 4 side, 4 side), over the whole canvas.
         scores: (N,), 0..1, of the judge.
+        certainty: (N,), the probability (0..1) of the structure that each prompt stands for; 1
+            where the model has no codebook.
         corrected: bool (N,), whether the corrector's mask was taken.
     """
 
     logits: Tensor
     scores: Tensor
+    certainty: Tensor
     corrected: Tensor
 
 
@@ -79,6 +83,7 @@ class MediRound(nn.Module):
     """Composes finished parts; holds no weights of its own.
 
     Attributes:
+        codebook: the prompts of the structures that it knows; None where that is not known.
         corrector: rewrites the prompts of bad masks; None where the configuration has none.
         correcting: whether :meth:`draw` uses it.
     """
@@ -92,6 +97,7 @@ class MediRound(nn.Module):
         self.language = language
         self.perception = build_perception(config)
         self.projection = SegProjection(config)
+        self.codebook = build_codebook(config)
         self.judge = build_judge(config)
         self.corrector = build_corrector(config)
         self.correcting = True
@@ -193,15 +199,20 @@ class MediRound(nn.Module):
 
     def draw(self, image: ImageFeatures, states: Tensor) -> Drawn:
         """Masks and scores for ``[SEG]`` states (N, W), N at least 1; bad masks are corrected."""
-        prompts = self.projection(states.float())[None]
+        meant = self.projection(states.float())
+        if self.codebook is None:
+            certainty = meant.new_ones(len(meant))
+        else:
+            certainty = self.codebook.certainty(meant)
+        prompts = meant[None]
         logits, scores = self._drawn(image, prompts)
         chosen = torch.zeros_like(scores, dtype=torch.bool)
         if self.corrector is None or not self.correcting:
-            return Drawn(logits, scores, chosen)
+            return Drawn(logits, scores, certainty, chosen)
         # In double precision, so that a threshold of 0.6 means 0.6 and not its nearest float.
         bad = (scores.double() <= self.config.correction.threshold).nonzero()[:, 0]
         if len(bad) == 0:
-            return Drawn(logits, scores, chosen)
+            return Drawn(logits, scores, certainty, chosen)
         redrawn, judged = self._drawn(image, self.corrector(prompts[:, bad]))
         if self.config.correction.keep == "corrected":
             judged = scores[bad]  # as published: nobody looks at the corrected mask
@@ -211,7 +222,7 @@ class MediRound(nn.Module):
         taken = bad[better]
         logits = logits.index_copy(0, taken, redrawn[better])
         scores = scores.index_copy(0, taken, judged[better])
-        return Drawn(logits, scores, chosen.index_fill(0, taken, value=True))
+        return Drawn(logits, scores, certainty, chosen.index_fill(0, taken, value=True))
 
     def _drawn(self, image: ImageFeatures, prompts: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, …) and scores (N,) of one image's prompts (1, N, T, D)."""

@@ -25,13 +25,13 @@ class PackedLinear(nn.Module):
 
 
 def can_pack(module: nn.Module) -> bool:
-    """Whether every weight of ``module`` is of the kind that packing helps."""
+    """Whether every weight of ``module`` is of the type that packing helps."""
     return torch.backends.mkldnn.is_available() and all(
-        p.device.type == "cpu" and p.dtype == torch.bfloat16 for p in module.parameters()
+        parameter.dtype == torch.bfloat16 for parameter in module.parameters()
     )
 
 
-def pack_linears(module: nn.Module, rows: int = 1) -> None:
+def pack_linears(module: nn.Module, rows: int = 16) -> None:
     """Replace every linear layer inside ``module``."""
     for name, layer in list(module.named_modules()):
         if isinstance(layer, nn.Linear):

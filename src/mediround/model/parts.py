@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mediround.config import LanguageConfig, ModelConfig
+from mediround.model.codebook import Codebook
 from mediround.model.correction import Corrector, PaperJudge, TrustingJudge
 from mediround.model.judgment import Judge
 from mediround.model.language_model import LanguageModel
@@ -72,6 +73,13 @@ def build_judge(config: ModelConfig) -> JudgeRole:
         None: TrustingJudge,
     }
     return judges[config.correction.judge]()
+
+
+def build_codebook(config: ModelConfig) -> Codebook | None:
+    """Zeros; None where it is not known what the model was trained on."""
+    if not config.entities:
+        return None
+    return Codebook(len(config.entities), config.decoder.prompt_tokens, config.decoder.width)
 
 
 def build_corrector(config: ModelConfig) -> Corrector | None:

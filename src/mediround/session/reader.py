@@ -27,7 +27,8 @@ class Answer:
     Attributes:
         text: with ``[n]`` where it drew, counted from the first new number.
         masks: bool (N, H, W) in source pixels.
-        scores: (N,), 0..1: the judge's, times the certainty of the words before the mask.
+        scores: (N,), 0..1: the judge's, times the certainty of the words before the mask and of
+            the structure that is meant.
     """
 
     text: str
@@ -102,8 +103,8 @@ class Reader:
             empty = np.zeros((0, *self.view.size), dtype=bool)
             return Answer(text, empty, np.zeros(0, np.float32))
         drawn: Drawn = self.model.draw(self.image, spoken.states)
-        # A mask may be well drawn and yet of the wrong structure: doubt in the words counts too.
-        judged = drawn.scores * spoken.certainty
+        # A mask may be well drawn and yet of the wrong structure: doubt about that counts too.
+        judged = drawn.scores * drawn.certainty * spoken.certainty
         scores = judged.float().numpy(force=True)
         return Answer(text, self.view.masks(drawn.logits), scores)
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mediround.model.checkpoint import read_tensors, write_tensors
+from mediround.model.codebook import Codebook
 from mediround.model.language_model import LanguageModel
 from mediround.model.mediround import MediRound
 from mediround.prompt import IMAGE_KEY, Prompt
@@ -77,8 +78,9 @@ class LanguagePart:
         self.model.segmenter.requires_grad_(False)
         self.model.judge.requires_grad_(False)
         self.adapter = MergedAdapter(language)
-        self.codes = read_tensors(codes)["tokens"]
-        self.spread = self.codes.std()
+        known = read_tensors(codes)["tokens"]
+        self.codebook = Codebook(*known.shape)
+        self.codebook.codes.data.copy_(known)
         self.classifier = nn.Linear(
             config.language.width * config.perception.reference_tokens, len(store.entities)
         )
@@ -233,9 +235,9 @@ class LanguagePart:
             return Losses(text, text.new_zeros(()), text.new_zeros(()), alignment, [])
         truth = torch.tensor(labels)
         projected = self.model.projection(torch.stack(states).float())
-        distance = ((projected[:, None] - self.codes[None]) / self.spread).pow(2).mean((2, 3))
+        distance = self.codebook.distances(projected)
         code = distance[torch.arange(len(truth)), truth].sum()
-        confusion = F.cross_entropy(-4 * distance, truth, reduction="sum")
+        confusion = F.nll_loss(self.codebook.chances(projected), truth, reduction="sum")
         hits = (distance.argmin(1) == truth).float().tolist()
         return Losses(text, code, confusion, alignment, list(zip(kinds, hits, strict=True)))
 

@@ -69,6 +69,8 @@ def package(recipe: Recipe, folder: Path) -> Path:
     load_exactly(model.segmenter, segmenter, "segmenter")
     load_exactly(model.judge, read_tensors(folder / "judge" / "judge.safetensors"), "judge")
     language = read_tensors(folder / "language" / "language.safetensors")
+    assert model.codebook is not None
+    model.codebook.codes.data.copy_(read_tensors(folder / "masks" / "codes.safetensors")["tokens"])
     own = dict(model.named_parameters())
     with torch.no_grad():
         for name, tensor in language.items():
