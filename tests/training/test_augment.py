@@ -35,7 +35,8 @@ def test_picture_and_labels_move_together(row: int, column: int, seed: int) -> N
     if moved_labels.sum() < 3 * 15:  # most of the disc has left the canvas
         return
     light = ndimage.center_of_mass(moved[0])
-    assert light == pytest.approx(ndimage.center_of_mass(moved_labels), abs=0.5)
+    # labels move to the nearest pixel, light is interpolated: of a small disc, up to 0.7 apart
+    assert light == pytest.approx(ndimage.center_of_mass(moved_labels), abs=0.75)
     assert (moved_labels > 0)[moved[0] > 0.99].all()
     np.testing.assert_array_equal(moved[0], moved[2])
 

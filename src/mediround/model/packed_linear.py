@@ -16,7 +16,8 @@ class PackedLinear(nn.Module):
         super().__init__()
         weight = layer.weight.detach().contiguous()
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
-        self.bias = None if layer.bias is None else layer.bias.detach()
+        bias: Tensor | None = layer.bias
+        self.bias = None if bias is None else bias.detach()
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) -> (..., outputs), bfloat16."""

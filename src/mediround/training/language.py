@@ -196,7 +196,7 @@ class LanguagePart:
             loss = loss + self.settings.code_weight * (found.code + 0.5 * found.kinds) / max(
                 1, masks
             )
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             totals.setdefault("text", []).append(found.text.item() / words)
             totals.setdefault("code", []).append(found.code.item() / max(1, masks))
             _count(found, totals)

@@ -48,10 +48,13 @@ class MergedLinear(nn.Module):
 
     def __init__(self, layer: LoraLayer) -> None:
         super().__init__()
-        self.down = nn.Parameter(layer.lora_A["default"].weight.detach().float())
-        self.up = nn.Parameter(layer.lora_B["default"].weight.detach().float())
+        down, up, base = layer.lora_A["default"], layer.lora_B["default"], layer.get_base_layer()
+        assert isinstance(down, nn.Linear) and isinstance(up, nn.Linear)
+        assert isinstance(base, nn.Linear)
+        self.down = nn.Parameter(down.weight.detach().float())
+        self.up = nn.Parameter(up.weight.detach().float())
         self.scale = float(layer.scaling["default"])
-        self.register_buffer("base", layer.get_base_layer().weight.detach())
+        self.register_buffer("base", base.weight.detach())
         self.register_buffer("weight", self.base.clone())
         self.publish()
 
