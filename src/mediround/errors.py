@@ -14,6 +14,7 @@ MediRoundError
 │   └── OutputError            a folder that cannot be written, a full disk
 ├── WeightsError               weights missing, corrupted or not convertible (exit code 1)
 ├── EndpointError              a language model's endpoint refuses or does not answer (exit code 1)
+├── ImageServerError           a DICOMweb server refuses or does not answer (exit code 1)
 └── DependencyError            an optional package is not installed (exit code 1)
 """
 
@@ -106,6 +107,10 @@ class WeightsError(MediRoundError):
 
 class EndpointError(MediRoundError):
     """The endpoint of a language model refuses, or does not answer."""
+
+
+class ImageServerError(MediRoundError):
+    """A DICOMweb server refuses, does not answer, or sends what it should not."""
 
 
 class DependencyError(MediRoundError):

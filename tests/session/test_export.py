@@ -150,7 +150,7 @@ def test_dicom_seg_of_a_series(
 
 
 # pycocotools 2.0.11 still speaks to NumPy 1.
-@pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @fast
 @given(drawn=masks)
 def test_coco(drawn: NDArray[np.bool_], png: Path, tmp_path: Path) -> None:
