@@ -19,7 +19,14 @@ from mediround.server.settings import Rates, ServerSettings
 from mediround.session import Model
 
 MakeServer = Callable[..., TestClient]
-FAST = Rates(work=1e6, work_burst=10**6, reading=1e6, reading_burst=10**6)
+FAST = Rates(
+    work=1e6,
+    work_burst=10**6,
+    reading=1e6,
+    reading_burst=10**6,
+    strangers=1e6,
+    strangers_burst=10**6,
+)
 
 
 def png(seed: int, shape: tuple[int, ...] = (60, 72)) -> bytes:

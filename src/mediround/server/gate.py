@@ -46,7 +46,7 @@ class Gate:
         rates = settings.rates
         self._work = Buckets(rates.work, rates.work_burst)
         self._reading = Buckets(rates.reading, rates.reading_burst)
-        self._strangers = Buckets(1.0, 30)
+        self._strangers = Buckets(rates.strangers, rates.strangers_burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let in."""

@@ -21,12 +21,17 @@ _SHORTEST_TOKEN = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """Requests a second that one user may make, and how many at once after a pause."""
+    """Requests a second that one user may make, and how many at once after a pause.
+
+    ``strangers``: requests without a valid token, from one address.
+    """
 
     work: float = 5.0
     work_burst: int = 40
     reading: float = 60.0
     reading_burst: int = 400
+    strangers: float = 1.0
+    strangers_burst: int = 30
 
 
 @dataclass(frozen=True, kw_only=True)

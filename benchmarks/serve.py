@@ -1,0 +1,165 @@
+"""Many sessions at once on one server: no cross-talk, latency, memory.
+
+    python -m benchmarks.serve --sessions 50 --rounds 20
+
+Starts a real server process on loopback, talks in all sessions at once, each in a thread of its
+own, then holds every dialogue again, one after another. Both must be equal to the last bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks.record import about, write
+
+from mediround.client import Client, RemoteSession
+
+QUESTIONS = (
+    "Segment the liver.",
+    "Now what lies beside it?",
+    "Show me the left kidney and the spleen.",
+    "The counterpart of the last mask.",
+)
+RESULTS = Path(__file__).with_name("results")
+
+
+@contextmanager
+def serving(data: Path, model: str, live: int) -> Iterator[tuple[str, int]]:
+    """Address and process id of a server."""
+    if model == "talkative":
+        command = ["-m", "benchmarks.talkative", "--live-sessions", str(live)]
+    else:
+        command = ["-m", "mediround", "serve", "--port", "0", "--model", model]
+    process = subprocess.Popen(
+        [sys.executable, *command, "--data-dir", str(data)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip(), process.pid
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def question(session: int, number: int) -> str:
+    """Differs from session to session and round to round."""
+    return f"{QUESTIONS[(session + number) % len(QUESTIONS)]} ({session}.{number})"
+
+
+def talk(session: RemoteSession, which: int, rounds: int, seconds: list[list[float]]) -> None:
+    """Hold one dialogue; ``seconds[n]`` gets the time of round n."""
+    for number in range(rounds):
+        began = time.perf_counter()
+        session.ask(question(which, number))
+        seconds[number].append(time.perf_counter() - began)
+
+
+def resident(process: int) -> float:
+    """Memory of a process in MiB."""
+    status = Path(f"/proc/{process}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def measure(sessions: int, rounds: int, model: str, live: int, folder: Path) -> dict[str, Any]:
+    """Everything that the record says."""
+    images = [
+        np.random.default_rng(seed).integers(0, 255, (96, 96), dtype=np.uint8)
+        for seed in range(min(sessions, 10))
+    ]
+    with serving(folder, model, live) as (address, process), Client(address) as client:
+        uploads = [client.upload(image) for image in images]
+
+        def opened() -> list[RemoteSession]:
+            return [client.open_uploaded(uploads[n % len(uploads)]) for n in range(sessions)]
+
+        together = opened()
+        memory, done = [resident(process)], threading.Event()
+
+        def watch() -> None:
+            while not done.wait(1):
+                memory.append(resident(process))
+
+        seconds: list[list[float]] = [[] for _ in range(rounds)]
+        threads = [
+            threading.Thread(target=talk, args=(each, n, rounds, seconds))
+            for n, each in enumerate(together)
+        ]
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        began = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        wall = time.perf_counter() - began
+        done.set()
+        watcher.join()
+        alone: list[list[float]] = [[] for _ in range(rounds)]
+        began = time.perf_counter()
+        apart = opened()
+        for which, session in enumerate(apart):
+            talk(session, which, rounds, alone)
+        serial = time.perf_counter() - began
+        equal = [one.dialogue == two.dialogue for one, two in zip(together, apart, strict=True)]
+        masks = sum(1 for each in together for _ in each.entities)
+    later = [second for each in seconds[1:] for second in each]
+    half = memory[len(memory) // 2 :]
+    return {
+        "model": model,
+        "sessions": sessions,
+        "rounds": rounds,
+        "live_sessions": live,
+        "equal_to_serial": sum(equal),
+        "masks": masks,
+        "rounds_per_second": {
+            "together": sessions * rounds / wall,
+            "one_after_another": sessions * rounds / serial,
+        },
+        "seconds": {
+            "first_round_p95": float(np.percentile(seconds[0], 95)),
+            "later_rounds_p50": float(np.percentile(later, 50)),
+            "later_rounds_p95": float(np.percentile(later, 95)),
+            "alone_later_rounds_p50": float(np.percentile(np.concatenate(alone[1:]), 50)),
+        },
+        "server_mib": {
+            "start": memory[0],
+            "middle": memory[len(memory) // 2],
+            "end": memory[-1],
+            "growth_in_second_half": max(half) / half[0] - 1,
+        },
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a table, write the record; 1 where an answer differs from its serial one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sessions", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--model", default="talkative", help="a preset, or the tiny one that talks")
+    parser.add_argument("--live-sessions", type=int, default=64)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    chosen = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(
+            chosen.sessions, chosen.rounds, chosen.model, chosen.live_sessions, Path(folder)
+        )
+    record = about("serve") | found
+    for name, value in found.items():
+        print(f"{name:24} {value}")
+    print(write(chosen.out, f"serve-{chosen.model}", record))
+    return 0 if found["equal_to_serial"] == chosen.sessions else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
