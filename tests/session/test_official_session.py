@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mediround.config import CorrectionConfig, ModelConfig, SamVitConfig, official_tiny
 from mediround.errors import QueryError
 from mediround.model.loading import compose
+from mediround.model.official.sam import SamSegmenter
 from mediround.session import Model, Session
 from mediround.session.source import Source
 
@@ -228,7 +229,7 @@ def test_the_threshold_is_the_number_that_was_written(score: float, *, corrected
     said = torch.full((1, 1), score)  # the float next to 0.6 is above 0.6, as recorded
 
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
-        patch.setattr(network.judge, "score", lambda *_: said)
+        patch.setattr(network.judge, "foresee", lambda *_: said)
         patch.setattr(network, "config", config(replaced(threshold=0.6, keep="corrected")))
         image = network.see(torch.zeros(3, 128, 128), torch.zeros(3, 336, 336))
         drawn = network.draw(image, torch.ones(1, network.language.width))
@@ -237,6 +238,30 @@ def test_the_threshold_is_the_number_that_was_written(score: float, *, corrected
 
 def replaced(**changes: Any) -> CorrectionConfig:
     return dataclasses.replace(official_tiny().correction, **changes)
+
+
+@pytest.mark.parametrize("keep", ["better", "corrected"])
+def test_a_judge_that_needs_no_mask_has_one_drawn_and_not_two(
+    picture: Pictures, keep: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = scores(picture, keep=keep, threshold=1.0)
+    assert drawn.corrected.any()
+    calls = Counter[str]()
+    original = SamSegmenter.decode
+
+    def counting(self: SamSegmenter, image: torch.Tensor, prompts: torch.Tensor) -> Any:
+        calls["masks"] += prompts.shape[1]
+        return original(self, image, prompts)
+
+    monkeypatch.setattr(SamSegmenter, "decode", counting)
+    again = scores(picture, keep=keep, threshold=1.0)
+    assert calls["masks"] == len(drawn.scores)
+    monkeypatch.setattr("mediround.model.mediround.PromptJudge", ())  # as for any other judge
+    twice = scores(picture, keep=keep, threshold=1.0)
+    assert calls["masks"] > 2 * len(drawn.scores)
+    for field in dataclasses.fields(again):
+        one, other = getattr(again, field.name), getattr(twice, field.name)
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
 def test_both_judges_serve_either_model(picture: Pictures) -> None:

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mediround.model.mask_decoder import Decoded
-from mediround.model.roles import JudgeRole
+from mediround.model.roles import PromptJudge
 
 
 class _ThreeLayers(nn.Module):
@@ -24,7 +23,7 @@ class _ThreeLayers(nn.Module):
         return self.fc3(F.gelu(self.fc2(F.gelu(self.fc1(x)))))  # type: ignore[no-any-return]
 
 
-class PaperJudge(JudgeRole):
+class PaperJudge(PromptJudge):
     """Prompts (..., T, D) -> predicted IoU (...), 0..1."""
 
     def __init__(self, width: int, inner: int) -> None:
@@ -35,15 +34,15 @@ class PaperJudge(JudgeRole):
         """(..., T, D) -> (...), 0..1."""
         return self.layers(prompts.flatten(-2))[..., 0].sigmoid()  # type: ignore[no-any-return]
 
-    def score(self, prompts: Tensor, decoded: Decoded) -> Tensor:  # noqa: ARG002
-        """Scores (B, P) of prompts (B, P, T, D), whatever was drawn from them."""
+    def foresee(self, prompts: Tensor) -> Tensor:
+        """Scores (B, P) of prompts (B, P, T, D)."""
         return self(prompts).float()  # type: ignore[no-any-return]
 
 
-class TrustingJudge(JudgeRole):
+class TrustingJudge(PromptJudge):
     """No judge: every mask is as good as can be."""
 
-    def score(self, prompts: Tensor, decoded: Decoded) -> Tensor:  # noqa: ARG002
+    def foresee(self, prompts: Tensor) -> Tensor:
         """1 for each of the prompts (B, P, T, D)."""
         return torch.ones(prompts.shape[:2], device=prompts.device)
 

@@ -26,7 +26,7 @@ from mediround.model.parts import (
     build_judge,
     build_perception,
 )
-from mediround.model.roles import LanguageRole, SegmenterRole
+from mediround.model.roles import LanguageRole, PromptJudge, SegmenterRole
 from mediround.prompt import IMAGE_KEY, Prompt
 
 
@@ -205,6 +205,8 @@ class MediRound(nn.Module):
         else:
             certainty = self.codebook.certainty(meant)
         prompts = meant[None]
+        if isinstance(self.judge, PromptJudge):
+            return self._draw_foreseen(image, prompts, certainty, self.judge)
         logits, scores = self._drawn(image, prompts)
         chosen = torch.zeros_like(scores, dtype=torch.bool)
         if self.corrector is None or not self.correcting:
@@ -223,6 +225,25 @@ class MediRound(nn.Module):
         logits = logits.index_copy(0, taken, redrawn[better])
         scores = scores.index_copy(0, taken, judged[better])
         return Drawn(logits, scores, certainty, chosen.index_fill(0, taken, value=True))
+
+    def _draw_foreseen(
+        self, image: ImageFeatures, prompts: Tensor, certainty: Tensor, judge: PromptJudge
+    ) -> Drawn:
+        """The same for a judge that needs no mask: only what is chosen is drawn."""
+        settings = self.config.correction
+        scores = judge.foresee(prompts)[0]
+        chosen = torch.zeros_like(scores, dtype=torch.bool)
+        if self.corrector is not None and self.correcting:
+            rewritten = self.corrector(prompts)
+            chosen = scores.double() <= settings.threshold
+            judged = scores
+            if settings.keep == "better":
+                judged = judge.foresee(rewritten)[0]
+                chosen &= judged > scores
+            prompts = torch.where(chosen[:, None, None], rewritten, prompts)
+            scores = torch.where(chosen, judged, scores)
+        logits = self.segmenter.decode(image.grid, prompts.to(image.grid.dtype)).logits[0]
+        return Drawn(logits, scores, certainty, chosen)
 
     def _drawn(self, image: ImageFeatures, prompts: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, …) and scores (N,) of one image's prompts (1, N, T, D)."""

@@ -180,3 +180,15 @@ class JudgeRole(nn.Module, ABC):
     @abstractmethod
     def score(self, prompts: Tensor, decoded: Decoded) -> Tensor:
         """Scores (B, P) in 0..1, float32, of what was decoded from ``prompts`` (B, P, T, D)."""
+
+
+class PromptJudge(JudgeRole):
+    """A judge that needs no mask, so that a bad one need not be drawn at all."""
+
+    @abstractmethod
+    def foresee(self, prompts: Tensor) -> Tensor:
+        """Scores (B, P) in 0..1, float32, of what will be decoded from ``prompts`` (B, P, T, D)."""
+
+    def score(self, prompts: Tensor, decoded: Decoded) -> Tensor:  # noqa: ARG002
+        """Scores (B, P) of prompts (B, P, T, D), whatever was drawn from them."""
+        return self.foresee(prompts)
