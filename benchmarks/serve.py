@@ -48,7 +48,7 @@ def serving(data: Path, model: str, live: int) -> Iterator[tuple[str, int]]:
         yield process.stdout.readline().strip(), process.pid
     finally:
         process.terminate()
-        process.wait(60)
+        process.communicate(timeout=60)
 
 
 def question(session: int, number: int) -> str:

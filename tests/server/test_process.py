@@ -35,7 +35,7 @@ def serving(data: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         yield address, process
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def state(session: RemoteSession) -> str:
@@ -53,7 +53,7 @@ def test_killed_in_the_middle_nothing_acknowledged_is_lost(tmp_path: Path) -> No
         def talk(session: RemoteSession, number: int) -> None:
             try:
                 for turn in range(60):
-                    session.ask(f"Segment structure {number} {turn}.")
+                    session.ask(f"Segment the liver, please ({number}-{turn}).")
                     acknowledged[session.id] = state(session)
                     if turn == 5 and number == 0:
                         os.kill(process.pid, signal.SIGKILL)
