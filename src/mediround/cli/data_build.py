@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from mediround.cli.data_rewriting import estimated, reworded, rewriting
 from mediround.cli.task_bar import task_bar
 from mediround.errors import InputError
+
+if TYPE_CHECKING:
+    from mediround.imaging import Plane
 
 
 class PlaneName(StrEnum):
@@ -103,15 +106,17 @@ def build(  # one parameter an option
     )
     rewording = rewriting(rewrite, rewrite_model, price)
     cache = rewrite_cache or out.with_name(f"{out.name}.rewrites.sqlite")
-    planes = tuple(each.value for each in plane or [PlaneName.AXIAL])
+    planes = cast("list[Plane]", [each.value for each in plane or [PlaneName.AXIAL]])
     sources = open_sources(src, planes=planes, synthesis_seed=seed)
     pool = _pool(workers, ray)
     if dry_run:
         if rewording is None:
             raise InputError("--dry-run without --rewrite", expected="a cost to estimate")
         with task_bar() as progress:
-            told = estimated(sources, settings, rewording, cache, pool=pool, progress=progress)
-        typer.echo(json.dumps(told[1]) if as_json else told[0])
+            words, values = estimated(
+                sources, settings, rewording, cache, pool=pool, progress=progress
+            )
+        typer.echo(json.dumps(values) if as_json else words)
         return
     with task_bar() as progress, reworded(rewording, cache) as rewrite_records:
         manifest = run(

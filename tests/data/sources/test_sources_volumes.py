@@ -240,7 +240,7 @@ def ct_series(folder: Path, patient: str = "SECRET-17") -> list[pydicom.Dataset]
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
-        dataset.file_meta.MediaStorageSOPInstanceUID = f"{root}.3.{k + 1}"
+        dataset.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.UID(f"{root}.3.{k + 1}")
         values: dict[str, object] = {
             "SOPClassUID": CTImageStorage,
             "SOPInstanceUID": f"{root}.3.{k + 1}",

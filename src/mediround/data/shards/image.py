@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,10 +95,10 @@ class StoredImage(BaseModel):
             modality=image.modality,
             unit=image.unit,
             spacing=image.spacing,
-            directions=None if image.directions is None else tuple(image.directions),
+            directions=image.directions,
             window=image.window,
             size=image.size,
-            dtype=image.pixels.dtype.name,
+            dtype=cast(Number, image.pixels.dtype.name),
             slope=slope,
             intercept=intercept,
             structures=tuple(

@@ -63,10 +63,10 @@ class CocoCase(Case):
         if not self.annotations:
             return
         image = read_raster(self.image_path, modality=self.modality)
-        if self.size not in (None, image.size):
+        if self.size is not None and self.size != image.size:
             raise CaseError(
                 f"{self.image_path.name} has {image.size[1]} x {image.size[0]} pixels",
-                expected=f"{self.size[1]} x {self.size[0]} as the json says" if self.size else "",
+                expected=f"{self.size[1]} x {self.size[0]} as the json says",
             )
         structures = []
         for each in self.annotations:

@@ -19,7 +19,7 @@ from mediround.errors import CaseError, DatasetError
 from mediround.imaging.image import Edges, Modality
 from mediround.imaging.volume import Plane, Volume
 
-_PLANE_OF = {
+_PLANE_OF: Mapping[frozenset[str], Plane] = {
     frozenset("RLAP"): "axial",
     frozenset("RLSI"): "coronal",
     frozenset("APSI"): "sagittal",
@@ -171,5 +171,4 @@ def _called(names: tuple[str, ...]) -> str:
 def _plane(directions: Edges | None) -> Plane | None:
     if directions is None:
         return None
-    plane: Plane | None = _PLANE_OF.get(frozenset(directions))
-    return plane
+    return _PLANE_OF.get(frozenset(directions))

@@ -153,7 +153,7 @@ def _parse(file: str) -> _Name:
     if len(parts) == 4:
         return _Name(*parts)
     if len(parts) == 5:
-        return _Name(*parts[:4], label=parts[4])
+        return _Name(*parts)
     if len(parts) == 6:
         modality, dataset, label, case, place, _ = parts
         return _Name(modality, dataset, case, place, label)
