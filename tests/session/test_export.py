@@ -234,6 +234,15 @@ def test_a_single_dicom_image_keeps_its_place(series: Path, tmp_path: Path) -> N
     assert (drawn[1] == back.voxels[:, :, 0].T).all()
 
 
+def test_images_that_have_gone_are_missed(series: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "one.dcm"
+    moved.write_bytes(sorted(series.iterdir())[0].read_bytes())
+    case = case_of(moved, np.ones((1, *SIZE), dtype=bool))
+    moved.unlink()
+    with pytest.raises(InputError, match="no longer where they were opened"):
+        export(case, "dicom-seg", tmp_path / "seg.dcm")
+
+
 def test_a_picture_has_no_place(png: Path, tmp_path: Path, two: NDArray[np.bool_]) -> None:
     case = case_of(png, two)
     export(case, "nifti", tmp_path / "out")

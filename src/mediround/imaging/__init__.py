@@ -7,6 +7,9 @@ raster        PNG, JPEG, TIFF; masks as PNG
 nifti         NIfTI in and out
 dicom         one DICOM file;  dicom_header, codestream: its tags and its limits
 dicom_series  a folder of DICOM files
+dicom_seg     DICOM segmentations read;  dicom_seg_writer: written, on dicom_source's images
+dicomweb      series and segmentations of an image server
+surface_mesh  masks as surfaces, STL
 rescale       stored to physical values
 output        folders that can be written, files that appear whole
 untrusted     decoder failures as typed errors

@@ -27,6 +27,12 @@ def export_dicom_seg(case: Case, path: Path) -> list[Path]:
     from mediround.imaging.dicom_seg_writer import Algorithm, SegmentToWrite, write_dicom_seg
     from mediround.imaging.dicom_source import source_files
 
+    if case.source.path is not None and not case.source.path.exists():
+        raise InputError(
+            "the DICOM images of this session are no longer where they were opened",
+            expected="the files that a DICOM SEG refers to",
+            remedy="put them back, or save the session and export it with --source",
+        )
     if not case.is_dicom or case.source.path is None:
         raise InputError(
             "this session is not about DICOM images",
