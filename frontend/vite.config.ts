@@ -1,11 +1,31 @@
-import { defineConfig } from "vite";
+import { defineConfig, type Plugin } from "vite";
 
-// The bundle is committed, so that nobody needs Node to use the page: one script, one style sheet.
+/** The style sheet goes into the page: one request less before the first paint. */
+function inlineStyle(): Plugin {
+  return {
+    name: "inline-style",
+    enforce: "post",
+    generateBundle(_, bundle) {
+      const page = bundle["index.html"];
+      for (const [name, file] of Object.entries(bundle)) {
+        if (!name.endsWith(".css") || file.type !== "asset" || page?.type !== "asset") continue;
+        const link = new RegExp(`<link rel="stylesheet"[^>]*${name}"[^>]*>`);
+        const style = `<style>${String(file.source).trim()}</style>`;
+        page.source = String(page.source).replace(link, () => style);
+        delete bundle[name];
+      }
+    },
+  };
+}
+
+// The bundle is committed, so that nobody needs Node to use the page.
 export default defineConfig({
+  plugins: [inlineStyle()],
   build: {
     outDir: "../src/mediround/server/static",
     emptyOutDir: true,
     target: "es2022",
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
   },

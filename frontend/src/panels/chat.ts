@@ -27,6 +27,8 @@ export function mountChat(): void {
       place.scrollTop = place.scrollHeight;
     },
   );
+  // Whatever grows beside it, the last word stays in sight.
+  new ResizeObserver(() => (place.scrollTop = place.scrollHeight)).observe(place);
   setInterval(() => {
     const { asking } = now();
     const clock = place.querySelector(".elapsed");

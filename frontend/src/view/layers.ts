@@ -25,6 +25,9 @@ export interface Layer {
   labelled: boolean;
 }
 
+/** Width of the view, in rem, from which all names are written. */
+const ROOMY = 36;
+
 interface Shapes {
   bounds: Bounds | null;
   area: number;
@@ -57,12 +60,20 @@ export function drawLayers(
 ): void {
   const visible = layers.filter((layer) => shapesOf(layer.mask).bounds);
   visible.sort((a, b) => shapesOf(b.mask).area - shapesOf(a.mask).area);
-  for (const layer of visible) drawLayer(context, viewport, layer);
+  for (const layer of visible) drawLayer(context, viewport, layer, rem / 15);
   const taken: DOMRect[] = [];
-  for (const layer of visible) if (layer.labelled) drawCaption(context, viewport, layer, taken, rem);
+  // The one that is pointed at chooses its place first.
+  const labelled = visible.filter((layer) => layer.labelled && inSight(viewport, layer));
+  labelled.sort((a, b) => Number(b.strong) - Number(a.strong));
+  for (const layer of labelled) drawCaption(context, viewport, layer, taken, rem);
 }
 
-function drawLayer(context: CanvasRenderingContext2D, viewport: Viewport, layer: Layer): void {
+function drawLayer(
+  context: CanvasRenderingContext2D,
+  viewport: Viewport,
+  layer: Layer,
+  scale: number,
+): void {
   const found = shapesOf(layer.mask);
   const near = viewport.zoom >= PIXELS_FROM;
   if (near) found.exact ??= exact(layer.mask);
@@ -80,14 +91,14 @@ function drawLayer(context: CanvasRenderingContext2D, viewport: Viewport, layer:
     context.fill(area, "evenodd");
   }
   context.globalAlpha = layer.filled ? Math.min(1, layer.opacity * 1.4) : layer.opacity;
-  const width = layer.strong ? 3.4 : 2;
+  const width = (layer.strong ? 3.4 : 2) * scale;
   context.strokeStyle = `rgba(${INK}, 0.5)`;
-  context.lineWidth = width + 2.4;
+  context.lineWidth = width + 2.4 * scale;
   context.stroke(outline);
   context.strokeStyle = rgb(layer.colour);
   context.lineWidth = width;
   // Colour alone never tells: what is unsure has a broken outline too.
-  if (layer.unsure && !near) context.setLineDash([7, 4]);
+  if (layer.unsure && !near) context.setLineDash([7 * scale, 4 * scale]);
   context.stroke(outline);
   context.restore();
 }
@@ -114,16 +125,24 @@ function drawCaption(
   rem: number,
 ): void {
   const bounds = shapesOf(layer.mask).bounds as Bounds;
-  const name = layer.strong ? `${layer.name}${layer.unsure ? " ?" : ""}` : layer.unsure ? "?" : "";
   const height = Math.round(rem * 1.35);
   context.save();
   context.font = `700 ${rem * 0.88}px ${FONT}`;
   const chip = Math.max(height, context.measureText(String(layer.id)).width + 12);
-  const width = chip + (name ? context.measureText(name).width + 12 : 0);
-  const place = freePlace(viewport, bounds, width, height, taken);
+  const doubt = layer.unsure ? "?" : "";
+  const roomy = layer.strong || viewport.extent.width > ROOMY * rem;
+  const long = roomy ? `${layer.name} ${doubt}`.trim() : doubt;
+  const wide = (text: string) => chip + (text ? context.measureText(text).width + 12 : 0);
+  let text = long;
+  let place = freePlace(viewport, bounds, wide(long), height, taken);
+  if (!place && !layer.strong) {
+    text = doubt;
+    place = freePlace(viewport, bounds, wide(doubt), height, taken);
+  }
+  place ??= places(viewport, bounds, wide(text), height).at(-1) as DOMRect;
   taken.push(place);
   context.beginPath();
-  context.roundRect(place.x, place.y, width, height, 6);
+  context.roundRect(place.x, place.y, place.width, height, 6);
   context.fillStyle = `rgba(${INK}, 0.82)`;
   context.fill();
   context.beginPath();
@@ -136,31 +155,46 @@ function drawCaption(
   context.fillText(String(layer.id), place.x + chip / 2, place.y + height / 2 + 1);
   context.textAlign = "left";
   context.fillStyle = "#eef0f3";
-  if (name) context.fillText(name, place.x + chip + 6, place.y + height / 2 + 1);
+  if (text) context.fillText(text, place.x + chip + 6, place.y + height / 2 + 1);
   context.restore();
 }
 
-/** Beside the mask where no other caption is; over it when there is no room. */
+function inSight(viewport: Viewport, layer: Layer): boolean {
+  const { x0, y0, x1, y1 } = shapesOf(layer.mask).bounds as Bounds;
+  const [a, b] = [viewport.toCanvas({ x: x0, y: y0 }), viewport.toCanvas({ x: x1, y: y1 })];
+  const { width, height } = viewport.extent;
+  return b.x > 0 && b.y > 0 && a.x < width && a.y < height;
+}
+
+/** Above, beside, below, and last on the mask itself, always on the canvas. */
+function places(viewport: Viewport, bounds: Bounds, width: number, height: number): DOMRect[] {
+  const a = viewport.toCanvas({ x: bounds.x0, y: bounds.y0 });
+  const b = viewport.toCanvas({ x: bounds.x1, y: bounds.y1 });
+  const [middle, centre] = [(a.x + b.x - width) / 2, (a.y + b.y - height) / 2];
+  const gap = 5;
+  const { extent } = viewport;
+  const within = (at: number, most: number) => Math.max(2, Math.min(most - 2, at));
+  return [
+    [middle, a.y - height - gap],
+    [b.x + gap, centre],
+    [a.x - width - gap, centre],
+    [middle, b.y + gap],
+    [middle, centre],
+  ].map(([x = 0, y = 0]) => {
+    return new DOMRect(within(x, extent.width - width), within(y, extent.height - height), width, height);
+  });
+}
+
+/** Where no other caption is. */
 function freePlace(
   viewport: Viewport,
   bounds: Bounds,
   width: number,
   height: number,
   taken: readonly DOMRect[],
-): DOMRect {
-  const a = viewport.toCanvas({ x: bounds.x0, y: bounds.y0 });
-  const b = viewport.toCanvas({ x: bounds.x1, y: bounds.y1 });
-  const [middle, centre] = [(a.x + b.x - width) / 2, (a.y + b.y - height) / 2];
-  const gap = 5;
-  const places = [
-    [middle, a.y - height - gap],
-    [b.x + gap, centre],
-    [a.x - width - gap, centre],
-    [middle, b.y + gap],
-    [middle, centre],
-  ].map(([x, y]) => new DOMRect(x, y, width, height));
+): DOMRect | null {
   const apart = (p: DOMRect, q: DOMRect) =>
     p.right + 2 < q.left || q.right + 2 < p.left || p.bottom + 2 < q.top || q.bottom + 2 < p.top;
-  const free = places.find((place) => taken.every((other) => apart(place, other)));
-  return free ?? (places[4] as DOMRect);
+  const all = places(viewport, bounds, width, height);
+  return all.find((place) => taken.every((other) => apart(place, other))) ?? null;
 }

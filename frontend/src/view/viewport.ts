@@ -70,6 +70,11 @@ export class Viewport {
     this.fitted = false;
   }
 
+  /** Width and height of the canvas. */
+  get extent(): { width: number; height: number } {
+    return this.canvas;
+  }
+
   toImage(at: Point): Point {
     return {
       x: (at.x - this.left) / this.zoom,
