@@ -21,7 +21,8 @@ from tests.dicom_series import CANARIES, write_series
 
 from mediround.errors import ImageFileError, InputError
 from mediround.imaging.dicom_seg import Segmentation
-from mediround.imaging.dicom_seg_writer import Algorithm, SegmentToWrite, write_dicom_seg
+from mediround.imaging.dicom_seg_writer import write_dicom_seg
+from mediround.imaging.dicom_segment import Algorithm, SegmentToWrite
 
 ALGORITHM = Algorithm("nano", "0.1.0", "ab" * 32)
 SHAPE = (12, 10, 4)  # voxels: columns, rows, slices

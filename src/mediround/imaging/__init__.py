@@ -7,7 +7,8 @@ raster        PNG, JPEG, TIFF; masks as PNG
 nifti         NIfTI in and out
 dicom         one DICOM file;  dicom_header, codestream: its tags and its limits
 dicom_series  a folder of DICOM files
-dicom_seg     DICOM segmentations read;  dicom_seg_writer: written, on dicom_source's images
+dicom_seg     DICOM segmentations read;  dicom_seg_writer, dicom_segment: written
+dicom_source  the images that a segmentation refers to
 dicomweb      series and segmentations of an image server
 surface_mesh  masks as surfaces, STL
 rescale       stored to physical values

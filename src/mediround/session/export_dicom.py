@@ -24,7 +24,8 @@ def export_dicom_seg(case: Case, path: Path) -> list[Path]:
         OutputError: the file cannot be written.
     """
     # A second of imports that the other formats do not need.
-    from mediround.imaging.dicom_seg_writer import Algorithm, SegmentToWrite, write_dicom_seg
+    from mediround.imaging.dicom_seg_writer import write_dicom_seg
+    from mediround.imaging.dicom_segment import Algorithm, SegmentToWrite
     from mediround.imaging.dicom_source import source_files
 
     if case.source.path is not None and not case.source.path.exists():
