@@ -1,8 +1,10 @@
 """CLIP as the language model's eye: patches of the image, the class token of a masked crop."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
+from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 from mediround.config import ClipPerceptionConfig, ModelConfig
 from mediround.model.roles import PerceptionRole
@@ -32,13 +34,22 @@ class ClipPerception(PerceptionRole):
         )
         self.reference = nn.Linear(4, width)
 
-    def features(self, pixels: Tensor) -> Tensor:
-        """(B, 3, side, side), normalised -> (B, 1 + patches, C): class token, then patches."""
+    def features(self, pixels: Tensor, *, classes: bool = False) -> Tensor:
+        """What the tower sees.
+
+        Args:
+            pixels: (B, 3, side, side), normalised.
+            classes: only the class token is wanted.
+
+        Returns:
+            (B, 1 + patches, C): class token, then patches; (B, 1, C) with ``classes``.
+        """
         x = self.tower.embeddings(pixels.to(self.tower.dtype))
         x = self.tower.pre_layrnorm(x)
-        for layer in self.tower.encoder.layers[: self.layers_used]:
+        *earlier, last = self.tower.encoder.layers[: self.layers_used]
+        for layer in earlier:
             x = layer(x, None)
-        return x  # type: ignore[no-any-return]
+        return _first_of(last, x) if classes else last(x, None)  # type: ignore[no-any-return]
 
     def project(self, features: Tensor) -> Tensor:
         """Tower features (..., C) -> vectors of the language model (..., W)."""
@@ -55,7 +66,7 @@ class ClipPerception(PerceptionRole):
 
     def refer_all(self, crops: Tensor, boxes: Tensor) -> Tensor:
         """Crops (N, 3, side, side) and boxes (N, 4) -> (N, 2, W)."""
-        seen = self.project(self.features(crops)[:, 0])
+        seen = self.project(self.features(crops, classes=True)[:, 0])
         placed = self.reference(boxes.to(self.reference.weight.dtype))
         return torch.stack([seen, placed], dim=1)
 
@@ -68,6 +79,23 @@ class ClipPerception(PerceptionRole):
     def lower(self, dtype: torch.dtype) -> None:
         """The tower computes in ``dtype``; projector and box encoder stay in float32."""
         self.tower.to(dtype)  # type: ignore[arg-type]  # the decorator hides the method's own type
+
+
+def _first_of(layer: CLIPEncoderLayer, x: Tensor) -> Tensor:
+    """The first position after ``layer``: (B, N, C) -> (B, 1, C), a fifth of its products."""
+    attention, normed = layer.self_attn, layer.layer_norm1(x)
+
+    def heads(values: Tensor) -> Tensor:
+        return values.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+
+    found = F.scaled_dot_product_attention(
+        heads(attention.q_proj(normed[:, :1])),
+        heads(attention.k_proj(normed)),
+        heads(attention.v_proj(normed)),
+        scale=attention.scale,
+    )
+    first = x[:, :1] + attention.out_proj(found.transpose(1, 2).flatten(2))
+    return first + layer.mlp(layer.layer_norm2(first))  # type: ignore[no-any-return]
 
 
 def _clip_config(sizes: ClipPerceptionConfig) -> CLIPVisionConfig:
