@@ -87,7 +87,7 @@ def measure(plan: Plan, repetitions: int, anew_at: set[int]) -> dict[str, Any]:
     """Median seconds of each round of the three loops, what was new in each, and what differed."""
     model, image = plan.load()
     warm = Kept(model, image, plan)
-    for _ in range(min(3, plan.rounds)):
+    for _ in range(min(2 if plan.random else 3, plan.rounds)):
         warm.ask()
     times, counted = Times(), Encodings(model)
     new_tokens: list[int] = []
