@@ -14,7 +14,8 @@ import pytest
 
 from mediround.data.building.build import build
 from mediround.data.building.settings import BuildSettings
-from mediround.data.inspection.check import Findings, check
+from mediround.data.inspection.check import check
+from mediround.data.inspection.findings import Findings
 from mediround.data.inspection.necessity import OracleReport, Told
 from mediround.data.shards.folder import (
     MEMBERS,
@@ -107,25 +108,34 @@ def test_a_sound_data_set_passes(sound: Path) -> None:
     assert found.oracle is None
 
 
-@pytest.mark.parametrize(("answered", "wrong"), [(39, False), (40, True)])
+@pytest.mark.parametrize(
+    ("answered", "structures", "wrong"),
+    [(39, 9, False), (40, 9, True), (40, 4, True), (40, 3, False)],
+)
 def test_the_oracle_decides_whether_references_are_needed(
-    sound: Path, monkeypatch: pytest.MonkeyPatch, answered: int, wrong: bool
+    copy: Path, monkeypatch: pytest.MonkeyPatch, answered: int, structures: int, wrong: bool
 ) -> None:
+    manifest = DialogueFolder(copy).manifest
+    name = min(manifest.sources)
+    manifest.sources[name]["entities"] = ["liver"] * structures
+    (copy / "dataset.json").write_text(manifest.model_dump_json())
     heard: list[Told] = []
 
     def oracle(told: Iterable[Told]) -> OracleReport:
         heard.extend(told)
         return OracleReport(
             rounds=100, marked_later=50, marked=100, answered=answered, guessed=30.0,
-            kinds={}, datasets={},
+            kinds={}, datasets={name: (100, answered)},
         )  # fmt: skip
 
     monkeypatch.setattr("mediround.data.inspection.check.text_only_oracle", oracle)
-    found = check(sound)
+    found = check(copy)
     assert len(heard) == 120
     assert ("necessity" in found.counts) == wrong
     assert found.passed != wrong
-    assert "50% of the rounds after the first" in found.warnings[0]
+    assert "50% of the rounds after the first" in found.warnings[-1]
+    few = any("or fewer do not allow" in warning for warning in found.warnings)
+    assert few == (answered >= 40 and not wrong)
     told = json.loads(json.dumps(found.as_json()))
     assert told["oracle"]["answered_share"] == answered / 100
 

@@ -29,7 +29,7 @@ def save(path: Path, array: NDArray[Any]) -> None:
     if path.suffix == ".png":
         PillowImage.fromarray(array).save(path)
     else:
-        image = nibabel.Nifti1Image(array, np.eye(4))  # type: ignore[no-untyped-call]
+        image = nibabel.Nifti1Image(array, np.eye(4))
         nibabel.save(image, path)
 
 

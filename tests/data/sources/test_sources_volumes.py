@@ -44,7 +44,7 @@ LPS[:3, 3] = (50, 60, 70)
 
 def save(path: Path, array: NDArray[Any], affine: NDArray[Any] = LPS) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(nibabel.Nifti1Image(array, affine), path)  # type: ignore[no-untyped-call]
+    nibabel.save(nibabel.Nifti1Image(array, affine), path)
     return path
 
 

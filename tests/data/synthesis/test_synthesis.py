@@ -62,7 +62,7 @@ def source(tmp_path: Path) -> LabelVolumeSource:
     folder = tmp_path / "heads"
     folder.mkdir()
     for name in ("a", "b"):
-        nibabel.save(nibabel.Nifti1Image(head(), AFFINE), folder / f"{name}.nii.gz")  # type: ignore[no-untyped-call]
+        nibabel.save(nibabel.Nifti1Image(head(), AFFINE), folder / f"{name}.nii.gz")
     (folder / "names.txt").write_text("\n".join(f"{n} {name}" for n, name in NAMES.items()))
     return LabelVolumeSource(folder)
 

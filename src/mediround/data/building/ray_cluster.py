@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -10,7 +11,11 @@ from mediround.errors import DependencyError, MediRoundError
 T = TypeVar("T")
 R = TypeVar("R")
 
+logger = logging.getLogger(__name__)
+
 _AHEAD = 2  # tasks handed out per CPU
+_STARTS = 3  # Ray gives its node 30 seconds, which nothing configures; a busy machine needs more
+_LATE = "timed out during startup"
 
 
 class RayCluster:
@@ -46,23 +51,7 @@ class RayCluster:
             MediRoundError: the cluster cannot be reached, or a task failed on it.
         """
         ray = self._ray
-        local = self.address is None
-        try:
-            if local:
-                ray.init(
-                    num_cpus=self.workers,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                )
-            else:
-                ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
-        except Exception as error:
-            # Ray raises this very class when a node is late.
-            raise MediRoundError(
-                f"no Ray cluster answers at {self.address or 'this machine'} ({error})",
-                remedy="start one with 'ray start --head', or leave --ray out",
-            ) from error
+        self._connect()
         try:
             yield from self._gather(function, tasks)
         except ray.exceptions.RayError as error:
@@ -72,6 +61,28 @@ class RayCluster:
             ) from error
         finally:
             ray.shutdown()
+
+    def _connect(self) -> None:
+        ray = self._ray
+        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+        if self.address is not None:
+            attempts, wanted = 1, {"address": self.address}
+        else:
+            attempts, wanted = _STARTS, {"num_cpus": self.workers, "include_dashboard": False}
+        for left in reversed(range(attempts)):
+            try:
+                ray.init(**wanted, **quiet)
+            except Exception as error:
+                # Ray raises this very class when a node is late.
+                ray.shutdown()
+                if left and _LATE in str(error):
+                    logger.warning("Ray's node is late; starting it again")
+                    continue
+                raise MediRoundError(
+                    f"no Ray cluster answers at {self.address or 'this machine'} ({error})",
+                    remedy="start one with 'ray start --head', or leave --ray out",
+                ) from error
+            return
 
     def _gather(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
         ray = self._ray
