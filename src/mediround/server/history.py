@@ -6,8 +6,6 @@ stored once, however many versions hold it. What a method returns has been commi
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -22,6 +20,7 @@ from mediround.dialogue import Dialogue
 from mediround.errors import MediRoundError
 from mediround.server import audit
 from mediround.server.database import StorageError
+from mediround.server.mask_store import with_masks, without_masks
 from mediround.server.tables import MaskRow, SessionRow, VersionRow, now
 
 T = TypeVar("T")
@@ -243,7 +242,7 @@ class History:
     def _add_version(
         transaction: Transaction, row: SessionRow, dialogue: Dialogue, change: str
     ) -> None:
-        shape, masks = _without_masks(dialogue)
+        shape, masks = without_masks(dialogue)
         query = select(MaskRow.sha256).where(MaskRow.session == row.id)
         known = set(transaction.scalars(query))
         for digest, counts in masks.items():
@@ -259,7 +258,7 @@ class History:
         version = transaction.get(VersionRow, (row.id, row.current))
         assert version is not None
         masks = transaction.scalars(select(MaskRow).where(MaskRow.session == row.id))
-        dialogue = _with_masks(version.dialogue, {each.sha256: each.counts for each in masks})
+        dialogue = with_masks(version.dialogue, {each.sha256: each.counts for each in masks})
         return Stored(
             id=row.id,
             owner=row.owner,
@@ -290,28 +289,3 @@ def _listed(row: SessionRow, version: VersionRow) -> Listed:
         rounds=len(rounds),
         entities=sum(entity["mask"] is not None for entity in everyone),
     )
-
-
-def _entities(shape: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*shape["given"], *(e for each in shape["rounds"] for e in each["entities"])]
-
-
-def _without_masks(dialogue: Dialogue) -> tuple[dict[str, Any], dict[str, str]]:
-    """The dialogue with hashes for the counts of its masks, and hash -> counts."""
-    shape = dialogue.model_dump(mode="json")
-    masks: dict[str, str] = {}
-    for entity in _entities(shape):
-        if entity["mask"] is not None:
-            counts = entity["mask"]["counts"]
-            digest = hashlib.sha256(counts.encode()).hexdigest()
-            masks[digest], entity["mask"]["counts"] = counts, digest
-    return shape, masks
-
-
-def _with_masks(shape: Mapping[str, Any], masks: Mapping[str, str]) -> Dialogue:
-    """The inverse of :func:`_without_masks`; ``shape`` stays as it is."""
-    own = copy.deepcopy(dict(shape))
-    for entity in _entities(own):
-        if entity["mask"] is not None:
-            entity["mask"]["counts"] = masks[entity["mask"]["counts"]]
-    return Dialogue.model_validate(own)

@@ -21,21 +21,23 @@ from mediround.errors import InputError
 from mediround.geometry import BoolMask, Box, box_to_mask
 from mediround.server import rendering, sessions
 from mediround.server.history import NotFoundError, Stored
-from mediround.server.services import REFUSALS, Caller, Here, Services, done
-from mediround.server.stream import AnswerStream
-from mediround.server.views import (
-    Answered,
+from mediround.server.requests import (
     AskRequest,
-    EntityView,
     GivenRequest,
     MaskRequest,
     NameRequest,
     OpenRequest,
     ResumeRequest,
+    TitleRequest,
+)
+from mediround.server.services import REFUSALS, Caller, Here, Services, done
+from mediround.server.stream import AnswerStream
+from mediround.server.views import (
+    Answered,
+    EntityView,
     SessionLine,
     Sessions,
     SessionView,
-    TitleRequest,
     TurnView,
     Version,
     Versions,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from mediround.dialogue import Dialogue, Rle
 from mediround.errors import InputError, SessionFileError
 from mediround.geometry import BoolMask
 from mediround.imaging import Image, Modality
-from mediround.server.engine import open_place
+from mediround.server.engine import UnavailableError, open_place
 from mediround.server.history import Stored
+from mediround.server.queue import BusyError
 from mediround.server.rendering import default_window
+from mediround.server.requests import OpenRequest, ResumeRequest
 from mediround.server.services import Services, modality_of
-from mediround.server.views import OpenRequest, ResumeRequest
 from mediround.session.export import Case, export, formats_of
 from mediround.session.source import Source, open_source
 from mediround.session.store import SessionFile
@@ -41,7 +43,8 @@ def open_session(here: Services, user: str, wanted: OpenRequest) -> Stored:
     dialogue = Dialogue(modality=image.modality.value)
     title = wanted.title or _title(place)
     stored = here.history.create(user, wanted.image, title, place, _model(here), dialogue)
-    here.engine.warm(stored)
+    with suppress(BusyError, UnavailableError):  # the session is there; it warms up when asked
+        here.engine.warm(stored)
     return stored
 
 

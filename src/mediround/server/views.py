@@ -1,25 +1,19 @@
-"""What goes over the wire: the shapes of requests and answers, documented in OpenAPI."""
+"""What answers look like on the wire, documented in OpenAPI."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from mediround.dialogue import Dialogue, Entity, Rle, Round, Status
 from mediround.imaging.overlay import colour_of
 from mediround.server.history import Listed, Stored
 from mediround.server.uploads import Upload
 
-Title = Annotated[str, Field(max_length=200)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
 PlaneName = Literal["axial", "coronal", "sagittal"]
 THUMBNAIL = 160
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class Refusal(BaseModel):
@@ -293,57 +287,6 @@ class Info(BaseModel):
     limits: Limits
     exports: list[str]
     palette: list[tuple[int, int, int]]
-
-
-class OpenRequest(_Request):
-    """Which image, or which slice of a volume, to talk about."""
-
-    image: str = Field(max_length=64)
-    slice: int | None = Field(default=None, ge=0)
-    plane: PlaneName | None = None
-    modality: str | None = Field(default=None, max_length=20)
-    title: Title | None = None
-
-
-class ResumeRequest(_Request):
-    """A saved session and the image that it is about."""
-
-    file: dict[str, Any]
-    image: str = Field(max_length=64)
-    title: Title | None = None
-
-
-class AskRequest(_Request):
-    """A question; ``[n]`` refers to mask n."""
-
-    query: str = Field(max_length=4000)
-
-
-class TitleRequest(_Request):
-    """Another title."""
-
-    title: Title
-
-
-class NameRequest(_Request):
-    """Another name of an entity, or none."""
-
-    name: Name | None
-
-
-class MaskRequest(_Request):
-    """A mask in the pixels of the image."""
-
-    mask: Rle
-
-
-class GivenRequest(_Request):
-    """A mask without a question: run-length code, PNG in base64, or a box to be filled."""
-
-    mask: Rle | None = None
-    png: str | None = None
-    box: tuple[float, float, float, float] | None = None
-    name: Name | None = None
 
 
 def entities_of(dialogue: Dialogue) -> list[EntityView]:

@@ -1,0 +1,68 @@
+"""What requests look like on the wire, documented in OpenAPI; unknown keys are refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mediround.dialogue import Rle
+from mediround.server.views import PlaneName
+
+Title = Annotated[str, Field(max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class OpenRequest(_Request):
+    """Which image, or which slice of a volume, to talk about."""
+
+    image: str = Field(max_length=64)
+    slice: int | None = Field(default=None, ge=0)
+    plane: PlaneName | None = None
+    modality: str | None = Field(default=None, max_length=20)
+    title: Title | None = None
+
+
+class ResumeRequest(_Request):
+    """A saved session and the image that it is about."""
+
+    file: dict[str, Any]
+    image: str = Field(max_length=64)
+    title: Title | None = None
+
+
+class AskRequest(_Request):
+    """A question; ``[n]`` refers to mask n."""
+
+    query: str = Field(max_length=4000)
+
+
+class TitleRequest(_Request):
+    """Another title."""
+
+    title: Title
+
+
+class NameRequest(_Request):
+    """Another name of an entity, or none."""
+
+    name: Name | None
+
+
+class MaskRequest(_Request):
+    """A mask in the pixels of the image."""
+
+    mask: Rle
+
+
+class GivenRequest(_Request):
+    """A mask without a question: run-length code, PNG in base64, or a box to be filled."""
+
+    mask: Rle | None = None
+    png: str | None = None
+    box: tuple[float, float, float, float] | None = None
+    name: Name | None = None
