@@ -156,6 +156,7 @@ export async function ask(query: string): Promise<void> {
   update({ asking: { query, text: "", position: 0, entities: [], since: Date.now() } });
   try {
     const session = await ensureSession();
+    if (signal.aborted) return;
     update({ asking: { query, text: "", position: 0, entities: [], since: Date.now() } });
     for await (const event of api.ask(session.id, query, signal)) {
       const { asking } = now();
@@ -177,19 +178,29 @@ export async function ask(query: string): Promise<void> {
     report(error);
   } finally {
     if (asked?.signal === signal) asked = null;
-    if (now().asking?.query === query) update({ asking: null });
+    if (!signal.aborted && now().asking?.query === query) update({ asking: null });
     void attempt(refreshSessions);
   }
 }
 
 export async function cancelAsk(): Promise<void> {
   const { session, asking } = now();
-  if (!asking) return;
+  if (!asking || asked?.signal.aborted) return;
   asked?.abort();
-  update({ asking: null });
   compose(asking.query);
-  note("Cancelled. Nothing was changed.");
-  if (session) await attempt(() => api.cancel(session.id));
+  // The next question must not overtake the cancelling, and the answer may just have been given.
+  if (session) {
+    await attempt(async () => {
+      await api.cancel(session.id);
+      const fresh = await api.session(session.id);
+      if (now().session?.id !== session.id) return;
+      setSession(fresh);
+      const kept = fresh.rounds.length > session.rounds.length;
+      if (kept) compose("", asking.query);
+      note(kept ? "The answer was there before it was cancelled." : "Cancelled. Nothing was changed.");
+    });
+  }
+  if (now().asking?.since === asking.since) update({ asking: null });
 }
 
 /** Apply `change` to the session in view and show what became of it. */

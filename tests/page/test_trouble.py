@@ -67,11 +67,13 @@ def test_a_refusal_is_said_in_words(page: Page, server: Server, picture: Path) -
     said.wait_for()
     assert "7" in said.inner_text()
     assert page.input_value("#question") == "What is beside [7]?"
+    page.click(".note.error [aria-label=Dismiss]")
+    said.wait_for(state="detached")
     page.click("[aria-label^='MediRound']")
     page.set_input_files(
         "#file", [{"name": "x.png", "mimeType": "image/png", "buffer": b"\x89PNG" + bytes(64)}]
     )
-    page.locator(".note.error").nth(1).wait_for()
+    said.wait_for()
     assert page.locator("#home").is_visible()
 
 

@@ -14,6 +14,7 @@ export interface Bounds {
 
 export class Mask {
   readonly data: Uint8Array;
+  private counted: number | null = null;
 
   constructor(
     readonly height: number,
@@ -32,7 +33,8 @@ export class Mask {
   }
 
   get area(): number {
-    return this.data.reduce((sum, value) => sum + value, 0);
+    this.counted ??= this.data.reduce((sum, value) => sum + value, 0);
+    return this.counted;
   }
 
   has(x: number, y: number): boolean {
@@ -57,6 +59,7 @@ export class Mask {
 
   /** Set the pixels whose centres lie within `radius` of the way from `from` to `to`. */
   stroke(from: Point, to: Point, radius: number, value: 0 | 1, aspect: number): void {
+    this.counted = null;
     // `aspect` is the height of a pixel in its widths: the brush is round for the eye.
     const tall = radius / aspect;
     const [y0, y1] = [Math.min(from.y, to.y) - tall, Math.max(from.y, to.y) + tall];
@@ -81,6 +84,7 @@ export class Mask {
 
   /** Set the pixels whose centres lie inside a polygon (even-odd). */
   fillPolygon(points: readonly Point[], value: 0 | 1): void {
+    this.counted = null;
     for (let y = 0; y < this.height; y++) {
       const crossings: number[] = [];
       points.forEach((a, index) => {
@@ -100,6 +104,7 @@ export class Mask {
 
   /** Set everything that hangs together with `seed` and whose gray lies within `tolerance` of it. */
   grow(seed: Point, gray: Uint8Array, tolerance: number): void {
+    this.counted = null;
     const start = Math.floor(seed.y) * this.width + Math.floor(seed.x);
     const middle = gray[start];
     if (middle === undefined) return;

@@ -48,7 +48,8 @@ function item(each: SessionSummary, close: () => void): HTMLLIElement {
     close();
     void openSession(each.id);
   };
-  const facts = `${each.modality}${where} · ${rounds} · ${ago(each.updated)}`;
+  const kind = each.modality === "UNKNOWN" ? "image" : each.modality;
+  const facts = `${kind}${where} · ${rounds} · ${ago(each.updated)}`;
   const line = h(
     "li",
     { "data-session": each.id, class: each.id === now().session?.id ? "current" : "" },

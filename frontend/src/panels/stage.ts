@@ -3,9 +3,12 @@
 import { applyDraft, discardDraft, redoStroke, undoStroke } from "../drafting";
 import { byId, h, icon, iconButton } from "../dom";
 import type { Point } from "../mask/mask";
-import { now, update, watch } from "../store";
+import { now, shownEntities, update, watch } from "../store";
 import type { Gestures } from "../view/gestures";
 import type { Viewer } from "../view/viewer";
+
+/** Nobody needs to be told that nothing is known. */
+const known = (modality = "") => (modality === "UNKNOWN" ? "" : modality);
 
 const round = (value: number) => (Math.abs(value) < 10 ? value.toPrecision(2) : value.toFixed(0));
 
@@ -27,11 +30,16 @@ export function mountStage(viewer: Viewer): (at: Point | null) => void {
     const count = image?.planes[plane]?.count ?? 1;
     const { center, width } = viewer.window;
     const where = image?.kind === "volume" ? `${plane} ${slice + 1} / ${count}` : "";
-    const lines = [image?.modality ?? "", where, `L ${round(center)}  W ${round(width)}`];
+    const lines = [known(image?.modality), where, `L ${round(center)}  W ${round(width)}`];
     facts.textContent = lines.filter(Boolean).join("\n");
   };
   viewer.canvas.addEventListener("shown", show);
   watch((s) => [s.image, s.plane, s.slice, s.window], show);
+  watch((s) => [s.session, s.asking], () => {
+    const names = shownEntities().filter((each) => each.mask);
+    const list = names.map((each) => `${each.id}, ${each.name ?? "unnamed"}`).join("; ");
+    viewer.canvas.setAttribute("aria-label", list ? `The image with masks ${list}` : "The image");
+  });
   mountTurner();
   return (at) => {
     const { picture } = viewer;
