@@ -25,7 +25,7 @@ from mediround.errors import DatasetError, MediRoundError
 
 NECESSARY_SHARE: Final = 0.6
 """Smallest share of the rounds after the first that are marked."""
-FEW: Final = 3
+FEW: Final = 4
 """Of so few structures the commonest answer is right too often, whatever is asked."""
 _ORACLE_DIALOGUES: Final = 40_000
 
