@@ -50,11 +50,11 @@ def test_the_reference_decides_and_not_the_words(model: Model, sample: LabelledV
     for given, meant in (wanted, wanted[::-1]):
         session = model.open(sample.volume, slice=index, plane="axial")
         session.add_mask(sample.truth(given, index))
-        turn = session.ask("Segment the same structure as [1]. Do not name it.")
+        turn = session.ask("Segment the counterpart of [1]. Do not name it.")
         (entity,) = turn.entities
         assert entity.mask is not None
-        same, other = (dice(entity.mask, sample.truth(name, index)) for name in (given, meant))
-        assert same > 0.5 > other
+        right, wrong = (dice(entity.mask, sample.truth(name, index)) for name in (meant, given))
+        assert right > 0.5 > wrong
 
 
 def test_orientation_is_the_volumes_and_not_the_files(model: Model, sample: LabelledVolume) -> None:

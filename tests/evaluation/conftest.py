@@ -99,7 +99,9 @@ class _Script:
     texts: list[str | None] = field(default_factory=list)
     shown: list[list[BoolMask]] = field(default_factory=list)
 
-    def answer(self, dialogue: Dialogue, query: str, text: str | None) -> Answer:
+    def answer(
+        self, dialogue: Dialogue, query: str, text: str | None, _told: object = None
+    ) -> Answer:
         entities = {entity.id: entity for entity in dialogue.entities()}
         masks = []
         for number in markers(query):

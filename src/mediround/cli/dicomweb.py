@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     help="Find and fetch series of a DICOMweb server, store segmentations.",
+    epilog="Example: mediround dicomweb find --server http://localhost:8042/dicom-web",
 )
 
 Server = Annotated[

@@ -10,6 +10,7 @@ import typer
 
 app = typer.Typer(
     help="A blinded study with readers: export cases of two evaluations, score the ratings.",
+    epilog="Example: mediround study export results/a results/b --data datasets --out study",
     add_completion=False,
     pretty_exceptions_enable=False,
 )

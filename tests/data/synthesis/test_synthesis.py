@@ -141,7 +141,7 @@ def test_structures_keep_their_size_and_side(seed: int) -> None:
     made = SyntheticVolume(volume, NAMES, SynthesisSettings(), (seed,))
     labels = np.stack([made.labels_on(index) for index in made.indices()])
     share = (labels > 0).mean() / (volume.voxels > 0).mean()
-    assert 0.65 < share < 1.45
+    assert 0.6 < share < 1.65  # scale and bending in three directions add up
     where = {value: np.argwhere(labels == value)[:, 2].mean() for value in (2, 41)}
     assert where[41] + 5 < where[2], "the right side stays on the left of the picture"
 
