@@ -148,7 +148,9 @@ class _TwinWriter:
         for count in (1, 2, 3):
             for numbers in combinations(everyone, count):
                 one, other = self._links(0, numbers), self._links(1, numbers)
-                for question in one.keys() & other.keys():
+                for question in one:  # in order: a set of keys has another one in each process
+                    if question not in other:
+                        continue
                     differs = one[question].target != other[question].target
                     if differs and (question, numbers) not in self.asked:
                         yield _Step(numbers, one[question], other[question])
