@@ -77,7 +77,7 @@ def abdomen(upper_abdomen: Masks) -> Scene:
     return measure(upper_abdomen, oriented=True)
 
 
-@examples(max_examples=25, deadline=None)
+@examples(max_examples=15, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1), oriented=st.booleans())
 def test_everything_that_is_said_is_true_in_the_image(
     data: st.DataObject, seed: int, oriented: bool, label_maps: Maps
@@ -92,8 +92,8 @@ def test_everything_that_is_said_is_true_in_the_image(
             kind = each.relation.kind
             if kind in enquiries.WEIGHTS:
                 assert each.entities == ()
-                asked = tuple(names[number] for number in each.references)
-                assert each.text == enquiries.answer(scene, kind, asked)
+                # The words may name the second first ("from [2], where is [1]?").
+                assert each.text == enquiries.answer(scene, kind, about)
             elif kind not in WITHOUT_LINK | {"correction", "premise", "ask_total"}:
                 assert (kind, frozenset(about), each.entities[0].name) in true
             for entity in each.entities:
