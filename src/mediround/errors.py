@@ -82,9 +82,7 @@ class CaseError(DatasetError):
         case: name of the case in its data set.
     """
 
-    def __init__(
-        self, found: str, *, expected: str = "", remedy: str = "", case: str = ""
-    ) -> None:
+    def __init__(self, found: str, *, expected: str = "", remedy: str = "", case: str = "") -> None:
         super().__init__(found, expected=expected, remedy=remedy)
         self.case = case
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +51,12 @@ def test_nothing_outside_is_opened(root: Path, model: Model, path: str) -> None:
         desk.open_image(path)
 
 
-@pytest.mark.anyio
-async def test_over_the_protocol(root: Path, model: Model) -> None:
+def test_over_the_protocol(root: Path, model: Model) -> None:
+    with ThreadPoolExecutor(1) as own:  # tests of the page keep a loop in this thread
+        own.submit(asyncio.run, _over_the_protocol(root, model)).result()
+
+
+async def _over_the_protocol(root: Path, model: Model) -> None:
     async with Client(create_mcp(root, lambda: model)) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert set(tools) == {"list_images", "open_image", "ask", "entities", "show"}
@@ -62,8 +68,3 @@ async def test_over_the_protocol(root: Path, model: Model) -> None:
         refused: Any = await client.call_tool("open_image", {"path": "none.png"})
         assert refused.is_error
         assert str(root) not in str(refused)
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"

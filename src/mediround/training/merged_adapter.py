@@ -49,7 +49,8 @@ class MergedLinear(nn.Module):
     def __init__(self, layer: LoraLayer) -> None:
         super().__init__()
         down, up, base = layer.lora_A["default"], layer.lora_B["default"], layer.get_base_layer()
-        assert isinstance(down, nn.Linear) and isinstance(up, nn.Linear)
+        assert isinstance(down, nn.Linear)
+        assert isinstance(up, nn.Linear)
         assert isinstance(base, nn.Linear)
         self.down = nn.Parameter(down.weight.detach().float())
         self.up = nn.Parameter(up.weight.detach().float())
