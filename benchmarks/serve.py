@@ -45,7 +45,10 @@ def serving(data: Path, model: str, live: int) -> Iterator[tuple[str, int]]:
     )
     try:
         assert process.stdout is not None
-        yield process.stdout.readline().strip(), process.pid
+        address = process.stdout.readline().strip()
+        if not address:
+            raise SystemExit("the server did not start; its own words are above")
+        yield address, process.pid
     finally:
         process.terminate()
         process.communicate(timeout=60)
