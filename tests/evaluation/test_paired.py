@@ -83,5 +83,5 @@ def test_holm_never_lowers_a_p_and_keeps_their_order(p: list[float]) -> None:
     for value, own in pairs:
         assert own is not None
         assert value <= own <= 1
-    own = [each for _, each in pairs if each is not None]
-    assert own == sorted(own)
+    known = [each for _, each in pairs if each is not None]
+    assert known == sorted(known)

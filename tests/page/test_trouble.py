@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, FilePayload, Page, Route
 from tests.page.conftest import Server
 from tests.page.hand import FINISHED, ask, open_file, session
 
@@ -78,9 +78,12 @@ def test_a_refusal_is_said_in_words(page: Page, server: Server, picture: Path) -
     page.click(".note.error [aria-label=Dismiss]")
     said.wait_for(state="detached")
     page.click("[aria-label^='MediRound']")
-    page.set_input_files(
-        "#file", [{"name": "x.png", "mimeType": "image/png", "buffer": b"\x89PNG" + bytes(64)}]
-    )
+    broken: FilePayload = {
+        "name": "x.png",
+        "mimeType": "image/png",
+        "buffer": b"\x89PNG" + bytes(64),
+    }
+    page.set_input_files("#file", [broken])
     said.wait_for()
     assert page.locator("#home").is_visible()
 

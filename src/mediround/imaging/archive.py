@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zipfile
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from mediround.errors import ImageFileError
 from mediround.imaging.dicom_series import MAX_FILES
@@ -91,7 +91,7 @@ def _check_members(members: list[zipfile.ZipInfo], packed: int, most_bytes: int)
         )
 
 
-def _copy(source: zipfile.ZipExtFile | BinaryIO, file: BinaryIO) -> None:
+def _copy(source: IO[bytes], file: BinaryIO) -> None:
     first = True
     while chunk := source.read(_CHUNK):
         if first and chunk.startswith(MAGIC):

@@ -36,7 +36,7 @@ class BoundedSession(requests.Session):
         if not address.startswith(f"{self._base}/"):
             raise ImageServerError("a request would leave the image server")
         options |= {"allow_redirects": False, "stream": True}
-        response = super().request(method, url, *args, **options)
+        response = super().request(method, address, *args, **options)
         if response.is_redirect:
             response.close()
             raise ImageServerError(
@@ -53,5 +53,5 @@ class BoundedSession(requests.Session):
                     f"the image server sends more than {self._most:,} bytes at once"
                 )
         # What requests itself does when it has read an answer; it offers no other way.
-        response._content, response._content_consumed = bytes(body), True  # type: ignore[attr-defined]
+        response._content, response._content_consumed = bytes(body), True
         return response

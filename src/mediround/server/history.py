@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -200,7 +200,7 @@ class History:
 
         self._write(work)
 
-    def versions(self, session: str, owner: str) -> tuple[list[tuple[int, str, str]], int]:
+    def versions(self, session: str, owner: str) -> tuple[Sequence[tuple[int, str, str]], int]:
         """(number, time, change) of all versions, and the number of the current one."""
         query = select(VersionRow).where(VersionRow.session == session).order_by(VersionRow.number)
         with Transaction(self._engine) as transaction:

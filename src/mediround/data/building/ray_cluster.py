@@ -65,6 +65,7 @@ class RayCluster:
     def _connect(self) -> None:
         ray = self._ray
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+        wanted: dict[str, object]
         if self.address is not None:
             attempts, wanted = 1, {"address": self.address}
         else:

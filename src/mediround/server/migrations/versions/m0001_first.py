@@ -35,10 +35,9 @@ def upgrade() -> None:
         sa.Column("current", sa.Integer, nullable=False),
         sa.Column("newest", sa.Integer, nullable=False),
     )
-    owned = {"ondelete": "CASCADE"}
     op.create_table(
         "versions",
-        sa.Column("session", sa.String(32), sa.ForeignKey("sessions.id", **owned)),
+        sa.Column("session", sa.String(32), sa.ForeignKey("sessions.id", ondelete="CASCADE")),
         sa.Column("number", sa.Integer),
         sa.Column("at", sa.String(32), nullable=False),
         sa.Column("change", sa.String(16), nullable=False),
@@ -47,7 +46,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "masks",
-        sa.Column("session", sa.String(32), sa.ForeignKey("sessions.id", **owned)),
+        sa.Column("session", sa.String(32), sa.ForeignKey("sessions.id", ondelete="CASCADE")),
         sa.Column("sha256", sa.String(64)),
         sa.Column("counts", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("session", "sha256"),
