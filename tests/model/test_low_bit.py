@@ -55,7 +55,7 @@ def test_a_layer_computes_nearly_the_same_for_few_rows_and_many(
 ) -> None:
     exact = layer(64 * groups, outputs, seed, bias=bias)
     x = torch.randn(1, rows, 64 * groups, generator=torch.Generator().manual_seed(seed)).to(dtype)
-    bound = TYPES[dtype] * float(exact(x.float()).abs().amax() + x.float().norm(dim=-1).amax() / 10)
+    bound = TYPES[dtype] * float(exact(x.float()).abs().amax() + x.float().norm(dim=-1).amax() / 5)
     lowered = KINDS[kind](exact.to(dtype))
     many = lowered(x.expand(FEW_ROWS + 1, rows, -1))
     few = torch.cat([lowered(x[:, row]) for row in range(rows)])[None]

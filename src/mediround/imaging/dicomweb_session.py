@@ -36,7 +36,7 @@ class BoundedSession(requests.Session):
         if not address.startswith(f"{self._base}/"):
             raise ImageServerError("a request would leave the image server")
         options |= {"allow_redirects": False, "stream": True}
-        response = super().request(method, address, *args, **options)
+        response = super().request(str(method), address, *args, **options)
         if response.is_redirect:
             response.close()
             raise ImageServerError(
