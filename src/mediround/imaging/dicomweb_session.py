@@ -33,10 +33,11 @@ class BoundedSession(requests.Session):
             requests.RequestException: no connection, a timeout.
         """
         address = url if isinstance(url, str) else url.decode()
+        verb = method if isinstance(method, str) else method.decode()
         if not address.startswith(f"{self._base}/"):
             raise ImageServerError("a request would leave the image server")
         options |= {"allow_redirects": False, "stream": True}
-        response = super().request(str(method), address, *args, **options)
+        response = super().request(verb, address, *args, **options)
         if response.is_redirect:
             response.close()
             raise ImageServerError(

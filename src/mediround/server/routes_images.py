@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from mediround.imaging import Image
 from mediround.server import rendering, samples
 from mediround.server.history import ConflictError
 from mediround.server.services import REFUSALS, Caller, Here, Services, modality_of
@@ -136,6 +137,6 @@ def open_sample(name: str, here: Here, user: Caller) -> ImageView:
 
 def _slice(
     here: Services, user: str, image: str, plane: PlaneName | None, index: int | None
-) -> rendering.Image:
+) -> Image:
     here.uploads.get(image, user)
     return rendering.choose(here.uploads.open(image), index, plane)

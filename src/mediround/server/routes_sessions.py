@@ -49,7 +49,7 @@ router = APIRouter(prefix="/v1/sessions", tags=["sessions"], responses=REFUSALS)
 
 PNG, EVENTS = "image/png", "text/event-stream"
 Number = Annotated[int, InPath(ge=1, le=100_000)]
-_ANSWER = {
+_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "the answer; as events queued, started, text, entity, done, error where "
         "they are accepted",

@@ -49,7 +49,9 @@ class ClipPerception(PerceptionRole):
         *earlier, last = self.tower.encoder.layers[: self.layers_used]
         for layer in earlier:
             x = layer(x, None)
-        return _first_of(last, x) if classes else last(x, None)  # type: ignore[no-any-return]
+        assert isinstance(last, CLIPEncoderLayer)
+        seen: Tensor = _first_of(last, x) if classes else last(x, None)
+        return seen
 
     def project(self, features: Tensor) -> Tensor:
         """Tower features (..., C) -> vectors of the language model (..., W)."""
@@ -95,7 +97,8 @@ def _first_of(layer: CLIPEncoderLayer, x: Tensor) -> Tensor:
         scale=attention.scale,
     )
     first = x[:, :1] + attention.out_proj(found.transpose(1, 2).flatten(2))
-    return first + layer.mlp(layer.layer_norm2(first))  # type: ignore[no-any-return]
+    last: Tensor = first + layer.mlp(layer.layer_norm2(first))
+    return last
 
 
 def _clip_config(sizes: ClipPerceptionConfig) -> CLIPVisionConfig:
