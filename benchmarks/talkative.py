@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -26,12 +27,13 @@ def talkative() -> Model:
     reader.LONGEST_ANSWER = LONGEST_ANSWER  # random weights do not know when to stop
     network = compose(tiny())
     generator = torch.Generator().manual_seed(2)
-    lively = (network.projection, network.perception, network.segmenter.decoder)
+    lively: list[Any] = [network.projection, network.perception, network.segmenter.decoder]
     with torch.no_grad():
         for part in (*lively, network.language.inner):
             for parameter in part.parameters():
                 parameter.mul_(3)
-        for row in (network.language.seg_in, network.language.seg_out):
+        language: Any = network.language
+        for row in (language.seg_in, language.seg_out):
             row.normal_(0, 0.1, generator=generator)
     network.eval().requires_grad_(False)
     network.language.merge_adapter()

@@ -159,9 +159,9 @@ def test_correction_is_switched_and_put_back(tiny: Model) -> None:
     network.corrector = network.judge  # type: ignore[assignment]
     try:
         with corrected(tiny, "off"):
-            assert network.correcting is False
+            assert [network.correcting] == [False]
         with corrected(tiny, None):
             assert network.correcting is True
-        assert network.correcting is True
+        assert network.correcting
     finally:
         network.corrector = None

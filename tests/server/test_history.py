@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, text
 from tests.server.conftest import MakeServer, ask, open_session, png, upload
 
 from mediround.dialogue import Dialogue, Entity, Round
@@ -27,7 +27,7 @@ def engine(tmp_path: Path) -> Engine:
     engine = open_database(tmp_path)
     with engine.begin() as connection:
         row = {"id": "i", "owner": "ann", "created": "", "sha256": "", "size": 1, "about": {}}
-        connection.execute(ImageRow.__table__.insert(), row)
+        connection.execute(insert(ImageRow), row)
     return engine
 
 

@@ -64,7 +64,7 @@ def test_slices_come_with_their_values_and_sides(
 
 def test_windows_and_marks(server: TestClient, stack: dict[str, Any], volume: Volume) -> None:
     at = f"/v1/images/{stack['id']}/slice.png"
-    query = {"plane": "axial", "index": 4, "center": 450, "width": 900}
+    query: dict[str, str | int] = {"plane": "axial", "index": 4, "center": 450, "width": 900}
     shown = np.asarray(PillowImage.open(io.BytesIO(server.get(at, params=query).content)))
     expected = np.rint(volume.slice(4).pixels / 900 * 255)
     assert np.array_equal(shown[..., 0], expected)

@@ -105,6 +105,7 @@ def test_the_client_has_the_surface_of_a_session(client: Client, tmp_path: Path)
     mask = np.zeros((60, 72), dtype=bool)
     mask[10:20, 30:50] = True
     given = session.add_mask(mask, "mine")
+    assert given.mask is not None
     assert np.array_equal(given.mask, mask)
     session.entities[given.id].replace(~mask)
     assert given.mask is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,12 +32,13 @@ def make_model() -> Callable[[], Model]:
     def make() -> Model:
         network = compose(tiny())
         generator = torch.Generator().manual_seed(2)
-        lively = (network.projection, network.perception, network.segmenter.decoder)
+        lively: list[Any] = [network.projection, network.perception, network.segmenter.decoder]
         with torch.no_grad():
             for part in (*lively, network.language.inner):
                 for parameter in part.parameters():
                     parameter.mul_(3)
-            for row in (network.language.seg_in, network.language.seg_out):
+            language: Any = network.language
+            for row in (language.seg_in, language.seg_out):
                 row.normal_(0, 0.1, generator=generator)
         network.eval().requires_grad_(False)
         network.language.merge_adapter()

@@ -117,7 +117,8 @@ def test_the_oracle_decides_whether_references_are_needed(
 ) -> None:
     manifest = DialogueFolder(copy).manifest
     name = min(manifest.sources)
-    manifest.sources[name]["entities"] = ["liver"] * structures
+    sources: dict[str, Any] = dict(manifest.sources)
+    sources[name]["entities"] = ["liver"] * structures
     (copy / "dataset.json").write_text(manifest.model_dump_json())
     heard: list[Told] = []
 

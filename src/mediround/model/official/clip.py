@@ -88,7 +88,8 @@ def _first_of(layer: CLIPEncoderLayer, x: Tensor) -> Tensor:
     attention, normed = layer.self_attn, layer.layer_norm1(x)
 
     def heads(values: Tensor) -> Tensor:
-        return values.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+        apart: Tensor = values.unflatten(-1, (attention.num_heads, -1))
+        return apart.transpose(1, 2)
 
     found = F.scaled_dot_product_attention(
         heads(attention.q_proj(normed[:, :1])),
