@@ -121,8 +121,12 @@ def recorded_prompt(golden: Path, dialogue: str, template: str) -> Prompt:
 
 
 @cache
+@torch.inference_mode(mode=False)
 def sample(golden: Path, dialogue: str, template: str = "mistral_instruct") -> Sample:
-    """A recorded dialogue with its annotated references and targets."""
+    """A recorded dialogue with its annotated references and targets.
+
+    Kept between tests, so made outside inference mode: whoever asks first, all may train on it.
+    """
     folder = golden / "data"
     (record,) = json.loads((folder / f"{dialogue}.json").read_text())
     picture = np.asarray(PillowImage.open(folder / _image(record)).convert("RGB"))
