@@ -109,11 +109,23 @@ def test_a_sound_data_set_passes(sound: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answered", "structures", "wrong"),
-    [(39, 9, False), (40, 9, True), (40, 5, True), (40, 4, False)],
+    ("answered", "marked", "structures", "wrong", "warning"),
+    [
+        (390, 1000, 9, False, None),
+        (400, 1000, 9, True, None),
+        (200, 500, 5, True, None),
+        (400, 1000, 4, False, "or fewer do not allow"),
+        (400, 499, 9, False, "500 rounds are needed for a verdict"),
+    ],
 )
 def test_the_oracle_decides_whether_references_are_needed(
-    copy: Path, monkeypatch: pytest.MonkeyPatch, answered: int, structures: int, wrong: bool
+    copy: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answered: int,
+    marked: int,
+    structures: int,
+    wrong: bool,
+    warning: str | None,
 ) -> None:
     manifest = DialogueFolder(copy).manifest
     name = min(manifest.sources)
@@ -125,8 +137,8 @@ def test_the_oracle_decides_whether_references_are_needed(
     def oracle(told: Iterable[Told]) -> OracleReport:
         heard.extend(told)
         return OracleReport(
-            rounds=100, marked_later=50, marked=100, answered=answered, guessed=30.0,
-            kinds={}, datasets={name: (100, answered)},
+            rounds=100, marked_later=50, marked=marked, answered=answered, guessed=30.0,
+            kinds={}, datasets={name: (marked, answered)},
         )  # fmt: skip
 
     monkeypatch.setattr("mediround.data.inspection.check.text_only_oracle", oracle)
@@ -135,10 +147,11 @@ def test_the_oracle_decides_whether_references_are_needed(
     assert ("necessity" in found.counts) == wrong
     assert found.passed != wrong
     assert "50% of the rounds after the first" in found.warnings[-1]
-    few = any("or fewer do not allow" in warning for warning in found.warnings)
-    assert few == (answered >= 40 and not wrong)
+    told_before = [] if warning is None else [warning]
+    assert [each for each in told_before if each in found.warnings[0]] == told_before
+    assert len(found.warnings) == 1 + len(told_before)
     told = json.loads(json.dumps(found.as_json()))
-    assert told["oracle"]["answered_share"] == answered / 100
+    assert told["oracle"]["answered_share"] == answered / marked
 
 
 def test_files_are_compared_with_the_manifest(copy: Path) -> None:

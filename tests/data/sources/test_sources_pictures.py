@@ -539,6 +539,15 @@ def test_images_are_looked_for_beside_the_json(tmp_path: Path) -> None:
         CocoSource(moved)
 
 
+def test_files_of_one_name_in_two_folders_are_two_cases(tmp_path: Path) -> None:
+    file = coco_file(tmp_path / "set", [{"segmentation": [_SQUARE]}])
+    content = json.loads(file.read_text())
+    content["images"].append({"id": 8, "file_name": "more/a.png"})
+    picture(file.parent / "images" / "more" / "a.png")
+    file.write_text(json.dumps(content))
+    assert [case.name for case in CocoSource(file).cases()] == ["a 7", "a 8"]
+
+
 @pytest.mark.parametrize(
     "text", ["", "{}", "[]", '{"images": 3, "categories": [], "annotations": []}']
 )

@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from mediround.data.building.dialogues import (
 )
 from mediround.data.building.images import case_tasks, prepare
 from mediround.data.building.journal import FOLDER, Journal, SpoolReader
+from mediround.data.building.origins import origins
 from mediround.data.building.plan import Plan, PlannedShard, plan
 from mediround.data.building.scale import Inline, Pool
 from mediround.data.building.settings import BuildSettings
@@ -38,7 +39,7 @@ from mediround.data.shards.folder import (
     record_line,
     tar_sample,
 )
-from mediround.data.sources import NnunetSource, Source, SynthesisedSource
+from mediround.data.sources import Source
 from mediround.errors import DatasetError, OutputError
 from mediround.imaging.output import ensure_folder, replacing
 
@@ -107,12 +108,17 @@ def _finished(sources: Sequence[Source], out: Path, settings: BuildSettings) -> 
         return None
     manifest = DialogueFolder(out).manifest
     wanted = json.loads(json.dumps(settings.described()))
-    if manifest.settings != wanted or set(manifest.sources) != {s.name for s in sources}:
+    if manifest.settings != wanted or _held(manifest) != {s.name for s in sources}:
         raise OutputError(
             f"{str(out)!r} holds a data set built with other settings or sources",
             remedy="choose a new folder, or remove this one",
         )
     return manifest
+
+
+def _held(manifest: Manifest) -> set[str]:
+    """The sources of a build, which may hold several data sets each."""
+    return {str(facts.get("source", name)) for name, facts in manifest.sources.items()}
 
 
 def _read_cases(
@@ -163,17 +169,17 @@ def _write_shards(
 
 
 def _tasks(
-    shards: Any, sources: Sequence[Source], settings: BuildSettings, spool: SpoolReader
+    shards: Collection[PlannedShard],
+    sources: Sequence[Source],
+    settings: BuildSettings,
+    spool: SpoolReader,
 ) -> Iterator[ShardTask]:
-    facts = {s.name: SourceFacts(tuple(s.entities), is_complete(s)) for s in sources}
+    drawn = (image for shard in shards for image, _ in shard.images)
+    known = origins(sources, drawn)
+    facts = {name: SourceFacts(each.entities, each.complete) for name, each in known.items()}
     for shard in shards:
         images = tuple((spool.read(image.facts), count) for image, count in shard.images)
         yield ShardTask(shard.path, shard.split, images, facts, settings)
-
-
-def is_complete(source: Source) -> bool:
-    """Whether a structure without a mask is truly absent: label maps label all of their names."""
-    return isinstance(source, NnunetSource | SynthesisedSource)
 
 
 def _write(

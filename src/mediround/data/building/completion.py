@@ -10,6 +10,7 @@ from typing import Any
 
 from mediround.data.building.dialogues import COUNTED
 from mediround.data.building.journal import Journal, Refused
+from mediround.data.building.origins import Origin, origins
 from mediround.data.building.plan import Plan
 from mediround.data.building.settings import BuildSettings
 from mediround.data.shards.card import croissant, data_card
@@ -45,7 +46,8 @@ def complete(
         split: Counter[str](dict.fromkeys(("images", *COUNTED), 0) | {"patients": count})
         for split, count in laid_out.patients.items()
     }
-    per_source: dict[str, Counter[str]] = {source.name: Counter() for source in sources}
+    known = origins(sources, (image for shard in laid_out.shards for image, _ in shard.images))
+    per_source: dict[str, Counter[str]] = {name: Counter() for name in known}
     with replacing(out / INDEX) as file:
         for shard in laid_out.shards:
             line = lines[shard.path]
@@ -56,10 +58,10 @@ def complete(
             tallies[shard.split].update({"images": line["images"], **line["tally"]})
             kept = ("path", "split", "sha256", "bytes", "images", "dialogues")
             shards.append(ShardEntry(**{name: line[name] for name in kept}))
-    _write_json(out / REPORT, _report(laid_out, refused))
+    _write_json(out / REPORT, _report(laid_out, refused, journal.empty_cases()))
     manifest = Manifest(
         settings=json.loads(json.dumps(settings.described())),
-        sources={s.name: _source_facts(s, per_source[s.name], refused) for s in sources},
+        sources=_sources(known, per_source, refused, sources),
         splits={split: dict(sorted(tally.items())) for split, tally in tallies.items()},
         shards=tuple(shards),
     )
@@ -71,24 +73,40 @@ def complete(
     return manifest
 
 
-def _source_facts(
-    source: Source, counts: Mapping[str, int], refused: Sequence[Refused]
+def _sources(
+    known: Mapping[str, Origin],
+    counts: Mapping[str, Mapping[str, int]],
+    refused: Sequence[Refused],
+    sources: Sequence[Source],
 ) -> dict[str, Any]:
-    return {
-        "modality": source.modality.value,
-        "licence": source.licence,
-        "entities": list(source.entities),
-        "images": counts.get("images", 0),
-        "dialogues": counts.get("dialogues", 0),
-        "bad_cases": sum(each.dataset == source.name for each in refused),
+    """What the manifest says of each data set; and of sources with bad cases of their own."""
+    bad = Counter(each.dataset for each in refused)
+    told = {
+        name: {
+            "modality": origin.modality.value,
+            "licence": origin.licence,
+            "entities": list(origin.entities),
+            "images": counts[name].get("images", 0),
+            "dialogues": counts[name].get("dialogues", 0),
+            "bad_cases": bad[name],
+        }
+        | ({} if origin.source == name else {"source": origin.source})
+        for name, origin in known.items()
     }
+    for source in sources:
+        if bad[source.name] and source.name not in told:
+            empty = {"entities": [], "images": 0, "dialogues": 0, "bad_cases": bad[source.name]}
+            stated = {"modality": source.modality.value, "licence": source.licence}
+            told[source.name] = stated | empty
+    return told
 
 
-def _report(laid_out: Plan, refused: Sequence[Refused]) -> dict[str, Any]:
+def _report(laid_out: Plan, refused: Sequence[Refused], empty: Sequence[str]) -> dict[str, Any]:
     return {
         "bad_cases": [
             {"dataset": each.dataset, "case": each.case, "reason": each.reason} for each in refused
         ],
+        "cases_without_structures": list(empty),
         "duplicates": dict(laid_out.duplicates),
         "without_structures": list(laid_out.empty),
         "images_without_dialogues": laid_out.unused,

@@ -5,6 +5,7 @@ Cases are tasks; what comes back is small and in JSON, beside the PNG.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +15,8 @@ import numpy as np
 from mediround.data.shards import StoredImage
 from mediround.data.sources import Case, LabelledSlice, Source
 from mediround.errors import MediRoundError
+
+logger = logging.getLogger(__name__)
 
 _TASKS = 64  # of a source, as long as a task stays below …
 _LONGEST = 16  # … this many cases
@@ -106,6 +109,11 @@ def _prepare(source: int, number: int, case: Case, min_pixels: int) -> PreparedC
         images = tuple(_image(each, min_pixels) for each in case.slices())
     except MediRoundError as error:
         return PreparedCase(source, number, case.dataset, case.name, (), str(error))
+    except Exception as error:
+        # Files hold what no reader foresees; one of them must not end a build of thousands.
+        logger.debug("unforeseen error in %s/%s", case.dataset, case.name, exc_info=True)
+        told = f"{case.dataset}, case {case.name}: unforeseen {type(error).__name__}: {error}"
+        return PreparedCase(source, number, case.dataset, case.name, (), told)
     return PreparedCase(source, number, case.dataset, case.name, images)
 
 

@@ -107,6 +107,12 @@ class Journal:
         images.sort(key=lambda image: image.order)
         return images, [each for _, each in sorted(refused, key=lambda pair: pair[0])]
 
+    def empty_cases(self) -> list[str]:
+        """Cases that could be read and show no structure, as "data set/case", in order."""
+        lines = sorted(self._case_lines(), key=lambda line: (line["source"], line["case"]))
+        shown = (line for line in lines if line["reason"] is None and not line["images"])
+        return [f"{line['dataset']}/{line['name']}" for line in shown]
+
     def open_images(self) -> SpoolReader:
         """Reads facts and PNGs; use it as a context manager."""
         return SpoolReader(self._images)

@@ -27,6 +27,8 @@ NECESSARY_SHARE: Final = 0.6
 """Smallest share of the rounds after the first that are marked."""
 FEW: Final = 4
 """Of so few structures the commonest answer is right too often, whatever is asked."""
+ENOUGH: Final = 500
+"""Of fewer marked rounds the oracle's share is chance as much as anything: a warning."""
 _ORACLE_DIALOGUES: Final = 40_000
 
 Progress = Callable[[int, int], None]
@@ -247,8 +249,11 @@ def _check_necessity(report: OracleReport, names: Mapping[str, int], findings: F
             f"are marked as needing their reference; expected less than {LIMIT:.0%}"
         )
         many = [each for name, each in report.datasets.items() if names.get(name, 99) > FEW]
-        if sum(answered for _, answered in many) >= LIMIT * sum(marked for marked, _ in many) > 0:
+        marked, answered = (sum(each[place] for each in many) for place in (0, 1))
+        if marked >= ENOUGH and answered >= LIMIT * marked:
             findings.add("necessity", told)
+        elif answered >= LIMIT * marked > 0:
+            findings.warnings.append(f"{told}; {ENOUGH} rounds are needed for a verdict")
         else:
             findings.warnings.append(
                 f"{told}, which data sets of {FEW} structures or fewer do not allow"

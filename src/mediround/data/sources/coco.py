@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from mediround.data.sources.case import Case
 from mediround.data.sources.file_pairs import check_pattern, inside, patient_in, stem
 from mediround.data.sources.label_table import canonical
 from mediround.data.sources.labelled_slice import LabelledSlice, Structure
-from mediround.errors import CaseError, DatasetError
+from mediround.errors import CaseError, DatasetError, InputError
 from mediround.geometry import BoolMask, decode_rle
 from mediround.imaging.image import Image, Modality
 from mediround.imaging.raster import read_raster
@@ -29,13 +30,13 @@ class Annotation:
 
     Attributes:
         number: its id.
-        label: its category.
+        label: its category; None where that is no number.
         outline: polygons, or run lengths with "size" and "counts"; None where there is none.
         crowd: it covers several instances that are not told apart.
     """
 
     number: str
-    label: int
+    label: int | None
     outline: Any
     crowd: bool
 
@@ -70,7 +71,7 @@ class CocoCase(Case):
             )
         structures = []
         for each in self.annotations:
-            if each.label not in self.names:
+            if each.label is None or each.label not in self.names:
                 raise CaseError(
                     f"annotation {each.number} is of category {each.label}",
                     expected=f"one of {', '.join(str(label) for label in self.names)}",
@@ -112,8 +113,8 @@ class CocoSource:
         try:
             listed = json.loads(file.read_text(encoding="utf-8"))
             self.names = {int(c["id"]): canonical(str(c["name"])) for c in listed["categories"]}
-            self._images = {str(image["id"]): dict(image) for image in listed["images"]}
-            self._annotations = _by_image(listed["annotations"])
+            self._images, self._broken = _images(listed["images"])
+            self._annotations, lost = _by_image(listed["annotations"])
             said = [str(each.get("name", "")) for each in listed.get("licenses", ())]
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise DatasetError(
@@ -121,6 +122,12 @@ class CocoSource:
                 expected="a COCO json with images, annotations and categories",
             ) from error
         self.licence = ", ".join(dict.fromkeys(name for name in said if name))
+        if lost:
+            self._broken["annotations"] = CaseError(
+                f"{file.name} has {len(lost)} annotations that belong to no image, such as "
+                f"{lost[0]}",
+                expected="objects with image_id and category_id",
+            )
         self.folder = images or self._find_folder()
 
     @property
@@ -135,11 +142,18 @@ class CocoSource:
 
     def cases(self) -> Iterator[Case]:
         """See ``Source.cases``; annotations of images that are not listed are a bad case each."""
+        files = {key: str(image.get("file_name", "")) for key, image in self._images.items()}
+        stems = Counter(stem(Path(file)) for file in files.values())
         for key, image in self._images.items():
-            file = str(image.get("file_name", ""))
+            file, name = files[key], stem(Path(files[key]))
             given = image.get("patient_id", image.get("patient"))
-            patient = patient_in(stem(Path(file)), self.patient_pattern)
-            place = self.name, stem(Path(file)) or key, patient if given is None else str(given)
+            patient = patient_in(name, self.patient_pattern) if given is None else str(given)
+            # Files of one name in several folders are told apart by their ids.
+            place = (
+                self.name,
+                name if name and stems[name] == 1 else f"{name or 'image'} {key}",
+                patient,
+            )
             try:
                 if not file:
                     raise CaseError(f"image {key} has no file_name")
@@ -157,6 +171,8 @@ class CocoSource:
             count = len(self._annotations[key])
             reason = CaseError(f"{count} annotations of image {key}", expected="a listed image")
             yield BrokenCase(self.name, f"image {key}", f"image {key}", reason)
+        for name, reason in self._broken.items():
+            yield BrokenCase(self.name, name, name, reason)
 
     def _find_folder(self) -> Path:
         """Where the first file names lead to existing files."""
@@ -228,17 +244,56 @@ def _checked_polygon(points: Any, size: tuple[int, int], who: str) -> list[float
     return flat
 
 
-def _by_image(listed: Sequence[Mapping[str, Any]]) -> dict[str, list[Annotation]]:
+def _images(listed: Any) -> tuple[dict[str, dict[str, Any]], dict[str, InputError]]:
+    """Id -> image, and what cannot be used: no object, no id, an id for the second time."""
+    found: dict[str, dict[str, Any]] = {}
+    broken: dict[str, InputError] = {}
+    for place, image in enumerate(_list(listed, "images"), start=1):
+        key = image.get("id") if isinstance(image, dict) else None
+        if key is None:
+            broken[f"image at place {place}"] = CaseError(
+                f"{_excerpt(image)} in the list of images", expected="an object with an id"
+            )
+        elif str(key) in found:
+            broken[f"second image {key}"] = CaseError(f"two images have the id {key}")
+        else:
+            found[str(key)] = image
+    return found, broken
+
+
+def _by_image(listed: Any) -> tuple[dict[str, list[Annotation]], list[str]]:
+    """Image -> its annotations, and excerpts of those that belong to none."""
     found: dict[str, list[Annotation]] = {}
-    for each in listed:
+    lost = []
+    for each in _list(listed, "annotations"):
+        if not isinstance(each, dict) or each.get("image_id") is None:
+            lost.append(_excerpt(each))
+            continue
         annotation = Annotation(
             str(each.get("id", "without id")),
-            int(each["category_id"]),
+            _number(each.get("category_id")),
             each.get("segmentation"),
             bool(each.get("iscrowd", 0)),
         )
         found.setdefault(str(each["image_id"]), []).append(annotation)
-    return found
+    return found, lost
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{name} is no list")
+    return value
+
+
+def _number(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _excerpt(value: Any) -> str:
+    return json.dumps(value)[:60]
 
 
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from mediround import anatomy
+from mediround.data.sources.broken_case import BrokenSource
 from mediround.data.sources.case import Source
 from mediround.data.sources.coco import CocoSource
 from mediround.data.sources.dicom_seg import DicomSegSource
@@ -76,7 +77,7 @@ def open_sources(
         At least one source, in the order of the folders' names.
 
     Raises:
-        DatasetError: nothing there, or nothing that is known; says what was looked for.
+        DatasetError: nothing there, or nothing that is known or can be used.
     """
     check_pattern(patient_pattern)
     options = _Options(tuple(planes), synthesis_seed, patient_pattern)
@@ -100,9 +101,23 @@ def open_sources(
 
 
 def _below(place: Path, options: _Options) -> list[Source]:
-    """The data sets in the subfolders; DICOM only beside others, it may span several folders."""
+    """The data sets in the subfolders; DICOM only beside others, it may span several folders.
+
+    One that cannot be used takes part as a bad case; when all are like that, the first one's
+    error is raised.
+    """
     folders = sorted(path for path in place.iterdir() if path.is_dir())
-    by_folder = {path: _at(path, options) for path in folders}
+    by_folder: dict[Path, list[Source]] = {}
+    broken: list[DatasetError] = []
+    for path in folders:
+        try:
+            by_folder[path] = _at(path, options)
+        except DatasetError as error:
+            logger.warning("%s is left out: %s", path.name, error)
+            broken.append(error)
+            by_folder[path] = [BrokenSource(path.name, error)]
+    if broken and sum(map(bool, by_folder.values())) == len(broken):
+        raise broken[0]
     if not any(by_folder.values()):
         return []
     for path in folders:

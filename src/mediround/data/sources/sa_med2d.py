@@ -82,35 +82,54 @@ class SaMed2dSource:
         if self._classes:
             every = (name for each in self._classes.values() for name in each.values())
             return tuple(dict.fromkeys(every))
-        labels = {_parse(path.name).label for path in files_in(self.folder / "masks", PICTURES)}
+        named = (_parsed(path.name) for path in files_in(self.folder / "masks", PICTURES))
+        labels = {each.label for each in named if isinstance(each, _Name)}
         return tuple(sorted({canonical(label) for label in labels if label}))
+
+    @property
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """Data set inside -> canonical names of its classes, as far as the mapping tells them."""
+        return {
+            name: tuple(dict.fromkeys(classes.values())) for name, classes in self._classes.items()
+        }
 
     def cases(self) -> Iterator[Case]:
         """See ``Source.cases``: in the order of the json, or by name."""
         for image, masks in self._pairs():
             name = stem(Path(image))
             try:
+                if isinstance(masks, CaseError):
+                    raise masks
                 parsed = _parse(name)
                 place = parsed.dataset, name, f"{parsed.dataset}--{parsed.case}"
                 yield self._case(place, parsed, image, masks)
             except CaseError as error:
                 yield BrokenCase(self.name, name, name, error)
 
-    def _pairs(self) -> Iterator[tuple[str, Sequence[str]]]:
+    def _pairs(self) -> Iterator[tuple[str, Sequence[str] | CaseError]]:
+        """Image -> its masks, or what is wrong with it."""
         if self._list is not None:
             for image, masks in json_members(self._list):
-                if not isinstance(masks, list):
-                    raise DatasetError(
-                        f"{self._list.name} has no list for {image}", expected="image -> masks"
-                    )
-                yield image, [str(mask) for mask in masks]
+                if isinstance(masks, list):
+                    yield image, [str(mask) for mask in masks]
+                else:
+                    found = f"{self._list.name} has no list for {image}"
+                    yield image, CaseError(found, expected="image -> masks")
             return
+        yield from self._pairs_of_folder()
+
+    def _pairs_of_folder(self) -> Iterator[tuple[str, Sequence[str] | CaseError]]:
         found: dict[_Name, list[str]] = {}
         for path in files_in(self.folder / "masks", PICTURES):
-            key = _parse(path.name)._replace(label="")
-            found.setdefault(key, []).append(f"masks/{path.name}")
+            parsed = _parsed(path.name)
+            if isinstance(parsed, CaseError):
+                yield f"masks/{path.name}", parsed
+            else:
+                found.setdefault(parsed._replace(label=""), []).append(f"masks/{path.name}")
         for path in files_in(self.folder / "images", PICTURES):
-            yield f"images/{path.name}", found.pop(_parse(f"{stem(path)}"), [])
+            parsed = _parsed(stem(path))
+            image = f"images/{path.name}"
+            yield image, parsed if isinstance(parsed, CaseError) else found.pop(parsed, [])
         for key, masks in sorted(found.items()):
             yield "images/" + "--".join(key[:4]) + ".png", masks
 
@@ -161,6 +180,14 @@ def _parse(file: str) -> _Name:
         f"the file name {file} has {len(parts)} parts between --",
         expected="<modality>_<n>--<data set>--<case>--<plane>_<slice>[--<class>_<instance>]",
     )
+
+
+def _parsed(file: str) -> _Name | CaseError:
+    """As ``_parse``; what is wrong is a value, so that one file does not end a list of files."""
+    try:
+        return _parse(file)
+    except CaseError as error:
+        return error
 
 
 def _read_classes(path: Path) -> dict[str, dict[str, str]]:
