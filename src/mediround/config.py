@@ -89,6 +89,15 @@ class LanguageConfig:
     context: int = 2048
     lora_rank: int = 16
     lora_alpha: int = 32
+    lora_targets: tuple[str, ...] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,16 +12,9 @@ from tests import official
 from mediround.model.checkpoint import stored_name
 from mediround.model.mediround import MediRound
 from mediround.model.official.keys import to_official
-from mediround.training.official_losses import (
-    StageLoss,
-    iou,
-    judge_loss,
-    mask_bce,
-    mask_dice,
-    stage1_loss,
-    stage2_loss,
-)
-from mediround.training.official_stages import freeze
+from mediround.training.objective import StageLoss, iou, judge_loss, mask_bce, mask_dice
+from mediround.training.official_losses import stage_loss
+from mediround.training.stages import freeze
 
 BATCHES = {
     **{name: (name,) for name in official.DIALOGUES},
@@ -59,8 +52,8 @@ def test_both_stages(golden: Path, model: MediRound, template: str) -> None:
         if f"stage1/{key}" not in recorded:
             continue
         samples = [official.sample(golden, each, template) for each in dialogues]
-        check(stage1_loss(model, samples), recorded[f"stage1/{key}"], RELATIVE)
-        judged = stage2_loss(model, samples)
+        check(stage_loss(model, samples, 1), recorded[f"stage1/{key}"], RELATIVE)
+        judged = stage_loss(model, samples, 2)
         wanted = recorded[f"stage2/{key}"]
         check(judged, wanted, COARSE)
         scores = [score for each in wanted["judge_scores"] for score in each]
@@ -74,8 +67,8 @@ def test_both_stages_with_an_adapter(golden: Path, adapted: MediRound) -> None:
     for key, recorded in official.values(golden, "losses_lora.json").items():
         stage, template, name = key.split("/")
         samples = [official.sample(golden, each, template) for each in BATCHES[name]]
-        loss, within = (stage1_loss, RELATIVE) if stage == "stage1" else (stage2_loss, COARSE)
-        check(loss(adapted, samples), recorded, within)
+        number, within = (1, RELATIVE) if stage == "stage1" else (2, COARSE)
+        check(stage_loss(adapted, samples, number), recorded, within)
 
 
 @pytest.mark.parametrize("lora", [False, True], ids=["plain", "lora"])
@@ -88,7 +81,7 @@ def test_what_is_trained_and_how_steep_it_is(golden: Path, *, lora: bool, stage:
     listed = official.values(golden, f"trainable_stage{stage}_{kind}.json")["trainable"]
     assert set(trained) == {_plain(name) for name in listed}
     samples = [official.sample(golden, name) for name in BATCHES["batch_B_C"]]
-    loss = stage1_loss(model, samples) if stage == 1 else stage2_loss(model, samples)
+    loss = stage_loss(model, samples, stage)
     loss.total.backward()  # type: ignore[no-untyped-call]
     file = f"grad_norms_{'lora_' if lora else ''}stage{stage}_batch_B_C.json"
     recorded = {_plain(n): v for n, v in official.values(golden, file).items()}

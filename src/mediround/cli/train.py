@@ -34,7 +34,10 @@ def train(
     config: Annotated[Path, typer.Argument(help="A recipe, such as recipes/nano.toml.")],
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of the data sets; $MEDIROUND_SHARED/data by default."),
+        typer.Option(
+            help="Dialogues, instead of those that the recipe names; or the folder of the labelled "
+            "sets, $MEDIROUND_SHARED/data by default."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; runs/NAME of the recipe by default.")
@@ -51,18 +54,36 @@ def train(
         bool, typer.Option("--resume", help="Take up a run where it stopped.")
     ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Processes for features, threads else.")] = 2,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu or cuda; for recipes of dialogues.")
+    ] = "auto",
 ) -> None:
-    """Train a model in two stages; checkpoints every two minutes, logs as JSON lines.
+    """Train a model in two stages, on one device or, under torchrun, on many.
 
-    Example: mediround train recipes/nano.toml --data /data/sets --out runs/nano
+    A recipe of kind "dialogues" learns from built data sets or files of dialogues. Any other
+    trains the parts of a model on labelled images.
+
+    Example: mediround train recipes/tiny.toml --data dialogues --out runs/tiny
     """
-    from mediround.training.recipe import Recipe  # keeps --help fast
+    from mediround.training.dialogue_recipe import read_toml  # keeps --help fast
+
+    logging.getLogger().setLevel(logging.INFO)
+    folder = out or Path("runs") / config.stem
+    values = read_toml(config)
+    if values.get("kind") == "dialogues":
+        if part is not None:
+            raise ConfigError(f"--part {part.value}", expected="a recipe that trains parts")
+        _on_dialogues(config, folder, stage, data, resume=resume, device=device)
+        return
+    if "kind" in values:
+        raise ConfigError(
+            f"{config.name}: kind is {values['kind']!r}", expected="dialogues, or none at all"
+        )
+    from mediround.training.recipe import Recipe
     from mediround.training.run import run
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     recipe = Recipe.read(config)
     sets = data or _shared()
-    folder = out or Path("runs") / config.stem
     if folder.exists() and any(folder.iterdir()) and not resume and part is None:
         raise ConfigError(
             f"{folder} already holds a run", expected="an empty folder", remedy="add --resume"
@@ -70,6 +91,24 @@ def train(
     for each in [part] if part else _STAGES[stage]:
         run(recipe, sets, folder, each.value, threads=threads)
     typer.echo(f"The run is in {folder}")
+
+
+def _on_dialogues(
+    config: Path, folder: Path, stage: int | None, data: Path | None, *, resume: bool, device: str
+) -> None:
+    from mediround.training.dialogue_recipe import STAGES, DialogueRecipe
+    from mediround.training.dialogues import train as train_on_dialogues
+
+    recipe = DialogueRecipe.read(config)
+    model = train_on_dialogues(
+        recipe,
+        folder,
+        stages=[stage] if stage else STAGES,
+        data=data,
+        resume=resume,
+        device=device,
+    )
+    typer.echo(f"model: {model}")
 
 
 def _shared() -> Path:

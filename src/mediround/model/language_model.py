@@ -15,8 +15,6 @@ from mediround.model.roles import LanguageRole
 from mediround.model.tokenizer import TextTokenizer
 from mediround.prompt import Prompter
 
-_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-
 
 class LanguageModel(LanguageRole):
     """A Llama-family model, its low-rank adapter, and the extra token ``[SEG]``.
@@ -36,7 +34,9 @@ class LanguageModel(LanguageRole):
         self.vocabulary = int(inner.config.vocab_size)
         self.context = int(inner.config.max_position_embeddings)
         adapter = LoraConfig(
-            r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=_TARGETS
+            r=config.lora_rank,
+            lora_alpha=config.lora_alpha,
+            target_modules=list(config.lora_targets),
         )
         inject_adapter_in_model(adapter, inner)
         self.inner = inner

@@ -72,14 +72,20 @@ def load_model(
         model = compose(config)
         digest = _digest_state(model)
     else:
-        config = _typed(ModelConfig.from_json(_read_config(folder / CONFIG_FILE)), dtype)
-        if config.whole:
-            model = _load_whole(config, folder)
-        else:
-            model = compose(config)
-            _apply(model, folder / TENSOR_FILE)
+        model = _stored(folder, dtype)
+        config = model.config
         digest = _digest_file(folder / TENSOR_FILE)
     return Loaded(_prepared(model, config, place, low_bit), config.name, digest)
+
+
+def load_unmerged(name: str) -> MediRound:
+    """A preset or a model folder as training left it: adapter apart, nothing folded or packed.
+
+    Raises:
+        ModelNotFoundError, ConfigError, WeightsError: see :func:`load_model`.
+    """
+    folder = _folder(name)
+    return compose(PRESETS[name]()) if folder is None else _stored(folder, None)
 
 
 def compose(config: ModelConfig, folder: Path | None = None) -> MediRound:
@@ -145,6 +151,15 @@ def _write(
         file.write(model.config.to_json().encode())
 
 
+def _stored(folder: Path, dtype: str | None) -> MediRound:
+    config = _typed(ModelConfig.from_json(_read_config(folder / CONFIG_FILE)), dtype)
+    if config.whole:
+        return _load_whole(config, folder)
+    model = compose(config)
+    _apply(model, folder / TENSOR_FILE)
+    return model
+
+
 def _typed(config: ModelConfig, dtype: str | None) -> ModelConfig:
     return config if dtype is None else dataclasses.replace(config, dtype=dtype)
 
@@ -158,6 +173,7 @@ def _trained(model: MediRound) -> list[str]:
         "projection.",
         "codebook.",
         "judge.",
+        "corrector.",
         "language.seg_",
         "segmenter.no_mask",
         "segmenter.decoder.",

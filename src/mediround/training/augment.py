@@ -39,8 +39,8 @@ def augment(
     settings: Augmentation,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
-    """A random view of ``pixels`` (3, S, S; 0..1) and ``labels`` (S, S), same shapes and types."""
-    matrix, offset = _affine(pixels.shape[-1], settings, rng)
+    """A random view of ``pixels`` (3, H, W; 0..1) and ``labels`` (H, W), same shapes and types."""
+    matrix, offset = _affine(labels.shape, settings, rng)
     moved = np.stack([ndimage.affine_transform(c, matrix, offset, order=1) for c in pixels])
     moved_labels = ndimage.affine_transform(labels, matrix, offset, order=0)
     if settings.noise or settings.blur:
@@ -53,8 +53,15 @@ def augment(
     return moved.astype(np.float32), moved_labels
 
 
+def warp(labels: NDArray[Any], settings: Augmentation, rng: np.random.Generator) -> NDArray[Any]:
+    """The labels (H, W) alone, as :func:`augment` moves them when its generator is equal."""
+    matrix, offset = _affine(labels.shape, settings, rng)
+    moved: NDArray[Any] = ndimage.affine_transform(labels, matrix, offset, order=0)
+    return moved
+
+
 def _affine(
-    side: int, settings: Augmentation, rng: np.random.Generator
+    shape: tuple[int, ...], settings: Augmentation, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     angle = np.deg2rad(rng.uniform(-settings.rotate, settings.rotate))
     if settings.quarter_turns:
@@ -66,6 +73,7 @@ def _affine(
         matrix = matrix @ np.diag([1.0, -1.0])
     if settings.quarter_turns and rng.random() < 0.5:
         matrix = matrix @ np.diag([-1.0, 1.0])
-    centre = np.full(2, (side - 1) / 2)
-    shift = rng.uniform(-settings.shift, settings.shift, 2) * side
+    sides = np.array(shape)
+    centre = (sides - 1) / 2
+    shift = rng.uniform(-settings.shift, settings.shift, 2) * sides
     return matrix, centre - matrix @ (centre + shift)
