@@ -81,7 +81,13 @@ def test_one_volume_many_sessions(server: TestClient, stack: dict[str, Any]) -> 
     assert (other["plane"], other["slice"], other["slices"]) == ("coronal", 3, 24)
     assert other["size"] == [12, 20]
     assert other["modality"] == "MR"
-    assert "stl" in other["exports"]
+    assert other["exports"] == ["session", "dialogue"]
+    assert other["exports_refused"]["stl"] == "there are no masks yet"
+    assert other["exports_refused"]["dicom-seg"] == "the image is not DICOM"
+    assert other["title"] == "MR, coronal 4"  # people count from 1
+    given = server.post(f"/v1/sessions/{other['id']}/entities", json={"box": [1, 1, 5, 5]}).json()
+    assert "stl" in given["exports"]
+    assert "no rounds" in given["exports_refused"]["official"]
     for wrong in ({"slice": 99}, {"modality": "X-ray vision"}):
         answer = server.post("/v1/sessions", json={"image": stack["id"], **wrong})
         assert answer.status_code == 400
@@ -109,7 +115,10 @@ def test_samples(server: TestClient) -> None:
         pytest.skip("sample-dicom has not been fetched: mediround weights pull sample-dicom")
     opened = server.post("/v1/samples/ct-slice").json()
     assert (opened["modality"], opened["unit"]) == ("CT", "HU")
-    assert "dicom-seg" in open_session(server, opened)["exports"]
+    session = open_session(server, opened)
+    box = {"box": [10, 10, 50, 50]}
+    given = server.post(f"/v1/sessions/{session['id']}/entities", json=box).json()
+    assert "dicom-seg" in given["exports"]
 
 
 def test_what_the_server_says_of_itself(server: TestClient) -> None:

@@ -8,6 +8,7 @@ import struct
 import time
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from tests.server.conftest import png
 from mediround.errors import ImageFileError, InputError
 from mediround.imaging import Image, Volume
 from mediround.imaging.archive import unpack
-from mediround.imaging.sandbox import DecodingLimits, decode_apart
+from mediround.imaging.decoded_apart import decode_image
+from mediround.imaging.png import encode_png
+from mediround.imaging.sandbox import DecodingLimits, Sandbox
 from mediround.imaging.stored import read_stored, write_stored
 
 
@@ -63,16 +66,24 @@ BOMBS = {
 }
 
 
-def decode(tmp_path: Path, data: bytes, **options: object) -> Image | Volume:
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as found:
+        yield found
+
+
+def decode(
+    sandbox: Sandbox, tmp_path: Path, data: bytes, series: int | None = None
+) -> Image | Volume:
     upload = tmp_path / "upload"
     upload.write_bytes(data)
-    return decode_apart(upload, tmp_path, **options)  # type: ignore[arg-type]
+    return decode_image(sandbox, upload, tmp_path, series=series)
 
 
 @pytest.mark.parametrize("kind", BOMBS)
-def test_bombs_and_damage_are_refused(tmp_path: Path, kind: str) -> None:
+def test_bombs_and_damage_are_refused(sandbox: Sandbox, tmp_path: Path, kind: str) -> None:
     with pytest.raises(ImageFileError) as refusal:
-        decode(tmp_path, BOMBS[kind])
+        decode(sandbox, tmp_path, BOMBS[kind])
     said = json.dumps([refusal.value.found, refusal.value.expected, refusal.value.remedy])
     assert str(tmp_path) not in said
     assert "Doe" not in said
@@ -100,24 +111,30 @@ def test_names_in_a_zip_lead_nowhere(tmp_path: Path) -> None:
 
 
 def test_time_runs_out(tmp_path: Path) -> None:
-    with pytest.raises(ImageFileError, match="longer than"):
-        decode(tmp_path, png(1), limits=DecodingLimits(seconds=0.01))
+    with (
+        Sandbox(limits=DecodingLimits(seconds=0)) as sandbox,
+        pytest.raises(ImageFileError, match="longer than"),
+    ):
+        decode(sandbox, tmp_path, png(1))
 
 
 def test_memory_runs_out(tmp_path: Path) -> None:
-    with pytest.raises(ImageFileError, match=r"memory|decoded"):
-        decode(tmp_path, png(1, (9000, 8000)), limits=DecodingLimits(memory=250 * 2**20))
+    with (
+        Sandbox(limits=DecodingLimits(memory=250 * 2**20)) as sandbox,
+        pytest.raises(ImageFileError, match=r"memory|decoded"),
+    ):
+        decode(sandbox, tmp_path, encode_png(np.zeros((9000, 8000), dtype=np.uint8)))
 
 
-def test_one_picture_in_a_zip(tmp_path: Path) -> None:
-    opened = decode(tmp_path, zipped({"scan of Jane Doe.png": png(4)}))
+def test_one_picture_in_a_zip(sandbox: Sandbox, tmp_path: Path) -> None:
+    opened = decode(sandbox, tmp_path, zipped({"scan of Jane Doe.png": png(4)}))
     assert isinstance(opened, Image)
     assert opened.size == (60, 72)
 
 
-def test_a_series_is_chosen_only_in_a_folder(tmp_path: Path) -> None:
+def test_a_series_is_chosen_only_in_a_folder(sandbox: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="series"):
-        decode(tmp_path, png(1), series=2)
+        decode(sandbox, tmp_path, png(1), series=2)
 
 
 def test_what_is_stored_is_what_was_opened(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ surface_mesh  masks as surfaces, STL
 rescale       stored to physical values
 output        folders that can be written, files that appear whole
 untrusted     decoder failures as typed errors
+sandbox       files of strangers, in processes of their own;  warden: such a process
+decoded_apart uploads and masks decoded there;  archive, inflation: what they may become
 """
 
 from mediround.imaging.image import Edges, Image, Modality

@@ -1,27 +1,34 @@
-"""Decoding of files that strangers sent, in a child process with limits of time and memory.
+"""Work on files that strangers sent, in child processes with limits of time and memory.
 
-A decoder that crashes, hangs or swells takes the child with it and nothing else. The child gets
-no secrets: not this process' environment, and nothing but the one file.
+A decoder that crashes, hangs or swells takes its process with it and nothing else. The children
+get no secrets: not this process' environment, and nothing of other people's files.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import queue
 import subprocess
 import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 from mediround import errors
 from mediround.errors import ImageFileError, InputError
-from mediround.imaging.image import Image, Modality
-from mediround.imaging.stored import read_stored
-from mediround.imaging.volume import Volume
+from mediround.imaging.warden import TIMEOUT
 
 logger = logging.getLogger(__name__)
 
 _SOURCE_ROOT = Path(__file__).resolve().parents[2]
+_GRACE_SECONDS = 30.0
+"""What a warden may take beyond the limit of its task before it is given up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,76 +41,155 @@ class DecodingLimits:
     unpacked: int = 2 * 2**30
 
 
-def decode_apart(
-    upload: Path,
-    folder: Path,
-    *,
-    modality: Modality | None = None,
-    series: int | None = None,
-    limits: DecodingLimits | None = None,
-) -> Image | Volume:
-    """Decode ``upload`` in a child process into ``folder`` and read it from there.
+class Sandbox:
+    """Does named tasks apart; safe to use from several threads.
 
     Args:
-        upload: PNG, JPEG, TIFF, NIfTI, DICOM, or a zip of a DICOM series or of one of these.
-            Its name is not used but in messages.
-        folder: exists; gets the decoded values (``imaging.stored``).
-        modality: overrides what the file says.
-        series: 1-based choice where a zip holds several.
-        limits: see the class.
+        at_once: tasks at the same time; more wait. As many helper processes are kept, each
+            started at its first task (a second), after which a task costs milliseconds.
+        limits: of every task; see the class.
 
-    Raises:
-        ImageFileError: refused by its reader, or the child crashed, hung or ran out of memory.
-        InputError: ``series`` for a single file.
+    Attributes:
+        peak: most memory that one task held so far, in bytes.
     """
-    bounds = limits or DecodingLimits()
-    order = {
-        "upload": str(upload),
-        "folder": str(folder),
-        "modality": None if modality is None else modality.value,
-        "series": series,
-        "limits": asdict(bounds),
-    }
-    try:
-        done = subprocess.run(
-            # -P: a module in the current folder must not stand in for a real one.
-            [sys.executable, "-P", "-m", "mediround.imaging.sandboxed"],
-            input=json.dumps(order).encode(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-            env={"PYTHONPATH": str(_SOURCE_ROOT), "OMP_NUM_THREADS": "1"},
-            timeout=bounds.seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ImageFileError(
-            f"decoding took longer than {bounds.seconds:g} s",
-            remedy="send a smaller or simpler file",
-        ) from None
-    answer = _answer(done.stdout)
-    if answer is None:
-        logger.warning("a decoder ended with status %d", done.returncode)
+
+    def __init__(self, at_once: int = 1, limits: DecodingLimits | None = None) -> None:
+        self.limits = limits or DecodingLimits()
+        self.peak = 0
+        self._idle: queue.LifoQueue[_Warden | None] = queue.LifoQueue()
+        for _ in range(at_once):
+            self._idle.put(None)
+        self._at_once, self._closed = at_once, False
+
+    def __enter__(self) -> Self:
+        """Use it in a ``with`` statement."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def run(self, task: str, order: Mapping[str, Any], *, private: tuple[Path, ...]) -> Any:
+        """Do one task and return what it returns.
+
+        Args:
+            task: ``module:function``, a function of the order that returns JSON or None. Named by
+                this program alone, never by what somebody sent.
+            order: JSON; the task finds ``limits`` in it too.
+            private: folders that are cut from messages.
+
+        Raises:
+            InputError: what the task raised, of the same class; an :class:`ImageFileError` where
+                it crashed, hung or ran out of memory.
+        """
+        sent = {
+            **order,
+            "task": task,
+            "limits": asdict(self.limits),
+            "private": [str(folder) for folder in private],
+        }
+        with self._warden() as warden:
+            answer = warden.ask(sent, self.limits.seconds + _GRACE_SECONDS)
+        self.peak = max(self.peak, int(answer.get("peak", 0)))
+        if "done" in answer:
+            return answer["done"]
+        if "refused" in answer:
+            raise _refusal(answer["refused"])
+        logger.warning("a decoder failed: %s", answer.get("failed"))
+        if answer.get("failed") == TIMEOUT:
+            raise ImageFileError(
+                f"decoding took longer than {self.limits.seconds:g} s",
+                remedy="send a smaller or simpler file",
+            )
         raise ImageFileError(
             "the file made its decoder fail, or needs too much time or memory",
             expected="a complete, undamaged file",
             remedy="export it again, or send a smaller one",
         )
-    if answer:
-        raise _refusal(answer)
-    return read_stored(folder)
+
+    def close(self) -> None:
+        """End the helper processes; tasks that run are waited for."""
+        if self._closed:
+            return
+        self._closed = True
+        for _ in range(self._at_once):
+            warden = self._idle.get()
+            if warden is not None:
+                warden.close()
+
+    @contextmanager
+    def _warden(self) -> Iterator[_Warden]:
+        assert not self._closed
+        warden = self._idle.get()
+        try:
+            if warden is not None and warden.gone:
+                warden.close()
+                warden = None
+            warden = warden or _Warden()
+            yield warden
+        finally:
+            self._idle.put(warden)
 
 
-def _answer(output: bytes) -> dict[str, str] | None:
-    """What the child said: empty when all went well, None when it said nothing."""
-    try:
-        said = json.loads(output)
-    except ValueError:
-        return None
-    return {str(k): str(v) for k, v in said.items()} if isinstance(said, dict) else None
+class _Warden:
+    """One helper process; used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            # -P: a module in the current folder must not stand in for a real one.
+            [sys.executable, "-P", "-m", "mediround.imaging.warden"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=tempfile.gettempdir(),
+            # One thread: a process that forks must have no others.
+            env={
+                "PYTHONPATH": str(_SOURCE_ROOT),
+                "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+                "MKL_NUM_THREADS": "1",
+            },
+        )
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
+    def ask(self, order: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """One order, one answer; one that does not answer is ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        watchdog = threading.Timer(seconds, self._process.kill)
+        watchdog.start()
+        try:
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(json.dumps(order).encode() + b"\n")
+                self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        finally:
+            watchdog.cancel()
+        if not line:
+            self.close()
+            return {"failed": "the warden ended"}
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(BrokenPipeError):
+                pipe.close()
+        self._process.wait()
 
 
-def _refusal(answer: dict[str, str]) -> InputError:
+def _refusal(answer: Mapping[str, str]) -> InputError:
     kind = getattr(errors, answer.get("type", ""), ImageFileError)
     if not (isinstance(kind, type) and issubclass(kind, InputError)):
         kind = ImageFileError

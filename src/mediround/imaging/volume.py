@@ -120,6 +120,14 @@ class Volume:
         plane: Plane = normals[0]
         return plane
 
+    def axis(self, plane: Plane = "axial") -> int:
+        """The voxel axis (0 = I, 1 = J, 2 = K) across a plane, along which its slices count.
+
+        Raises:
+            InputError: no such plane.
+        """
+        return self._normal(plane)
+
     def count(self, plane: Plane = "axial") -> int:
         """The number of slices in a plane.
 

@@ -15,7 +15,15 @@ from filelock import FileLock, Timeout
 from starlette.middleware.gzip import GZipMiddleware
 
 from mediround import __version__
-from mediround.server import page, refusals, routes_images, routes_server, routes_sessions
+from mediround.imaging.sandbox import Sandbox
+from mediround.server import (
+    page,
+    refusals,
+    routes_images,
+    routes_server,
+    routes_sessions,
+    routes_space,
+)
 from mediround.server.database import StorageError, open_database
 from mediround.server.engine import SessionEngine
 from mediround.server.gate import Gate
@@ -69,6 +77,7 @@ def create_app(settings: ServerSettings, load: Callable[[], Model]) -> FastAPI:
             yield
             # Questions that wait are still answered: the process ends when nothing is lost.
             await anyio.to_thread.run_sync(found.engine.stop, _STOP_SECONDS)
+            await anyio.to_thread.run_sync(found.sandbox.close)
 
     app = FastAPI(
         title="mediround",
@@ -82,7 +91,7 @@ def create_app(settings: ServerSettings, load: Callable[[], Model]) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     refusals.install(app)
-    for each in (routes_server, routes_images, routes_sessions):
+    for each in (routes_server, routes_images, routes_sessions, routes_space):
         app.include_router(each.router)
     page.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=_SMALLEST_GZIP, compresslevel=4)
@@ -92,15 +101,10 @@ def create_app(settings: ServerSettings, load: Callable[[], Model]) -> FastAPI:
 
 def _services(settings: ServerSettings, load: Callable[[], Model], metrics: Metrics) -> Services:
     database = open_database(settings.data, settings.database)
-    uploads = Uploads(
-        database,
-        settings.data / "images",
-        at_once=settings.uploads_at_once,
-        limits=settings.decoding,
-        most=settings.user_bytes,
-    )
+    sandbox = Sandbox(settings.uploads_at_once, settings.decoding)
+    uploads = Uploads(database, settings.data / "images", sandbox=sandbox, most=settings.user_bytes)
     history = History(database)
     engine = SessionEngine(load, uploads, history, settings)
     engine.finished = metrics.work
     metrics.watch(engine)
-    return Services(settings, uploads, history, engine, metrics)
+    return Services(settings, sandbox, uploads, history, engine, metrics)

@@ -160,7 +160,7 @@ async def redo(session: str, here: Here, user: Caller) -> SessionView:
 async def give(session: str, wanted: GivenRequest, here: Here, user: Caller) -> SessionView:
     """Bring in a mask without a question; a box becomes its filled rectangle."""
     stored = await run_in_threadpool(here.history.get, session, user)
-    mask = await run_in_threadpool(_given, wanted, stored)
+    mask = await run_in_threadpool(_given, here, wanted, stored)
     return here.view(await done(here.engine.add(stored, mask, wanted.name)))
 
 
@@ -202,7 +202,7 @@ async def replace(
     _of(stored, number)
     data = await request.body()
     kind = request.headers.get("content-type", "").partition(";")[0].strip()
-    mask = await run_in_threadpool(_sent, kind, data, stored)
+    mask = await run_in_threadpool(_sent, here, kind, data, stored)
     return here.view(await done(here.engine.replace(stored, number, mask)))
 
 
@@ -246,9 +246,9 @@ def _entity(here: Services, session: str, user: str, number: int) -> EntityView:
     return _of(here.history.get(session, user), number)
 
 
-def _sent(kind: str, data: bytes, stored: Stored) -> BoolMask:
+def _sent(here: Services, kind: str, data: bytes, stored: Stored) -> BoolMask:
     if kind == PNG:
-        return sessions.decode_picture(data, stored)
+        return sessions.decode_picture(here, data, stored)
     if kind != "application/json":
         raise HTTPException(415)
     try:
@@ -257,19 +257,20 @@ def _sent(kind: str, data: bytes, stored: Stored) -> BoolMask:
         raise InputError("a body that is no mask", expected='{"mask": {"size", "counts"}}') from (
             error
         )
-    return sessions.decode_mask(wanted.mask, stored)
+    return sessions.decode_code(wanted.mask, stored)
 
 
-def _given(wanted: GivenRequest, stored: Stored) -> BoolMask:
+def _given(here: Services, wanted: GivenRequest, stored: Stored) -> BoolMask:
     if sum(each is not None for each in (wanted.mask, wanted.png, wanted.box)) != 1:
         raise InputError("not exactly one of mask, png and box", expected="one of them")
     if wanted.mask is not None:
-        return sessions.decode_mask(wanted.mask, stored)
+        return sessions.decode_code(wanted.mask, stored)
     if wanted.png is not None:
         try:
-            return sessions.decode_picture(base64.b64decode(wanted.png, validate=True), stored)
+            sent = base64.b64decode(wanted.png, validate=True)
         except binascii.Error as error:
             raise InputError("png is not base64") from error
+        return sessions.decode_picture(here, sent, stored)
     assert wanted.box is not None
     size = (int(stored.place["size"][0]), int(stored.place["size"][1]))
     if not all(np.isfinite(wanted.box)):

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from mediround.errors import InputError
 from mediround.imaging import Modality
+from mediround.imaging.sandbox import Sandbox
 from mediround.server.engine import SessionEngine
 from mediround.server.gate import USER
 from mediround.server.history import History, Stored
@@ -25,6 +26,7 @@ class Services:
     """Everything behind the routes."""
 
     settings: ServerSettings
+    sandbox: Sandbox
     uploads: Uploads
     history: History
     engine: SessionEngine

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -15,13 +14,15 @@ from mediround.dialogue import Dialogue, Rle
 from mediround.errors import InputError, SessionFileError
 from mediround.geometry import BoolMask
 from mediround.imaging import Image, Modality
-from mediround.server.engine import UnavailableError, open_place
+from mediround.imaging.decoded_apart import decode_mask
+from mediround.server.engine import UnavailableError
 from mediround.server.history import Stored
 from mediround.server.queue import BusyError
 from mediround.server.rendering import default_window
 from mediround.server.requests import OpenRequest, ResumeRequest
 from mediround.server.services import Services, modality_of
-from mediround.session.export import Case, export, formats_of
+from mediround.session.export import Case, formats_of
+from mediround.session.export_apart import export_apart
 from mediround.session.source import Source, open_source
 from mediround.session.store import SessionFile
 
@@ -110,11 +111,17 @@ def export_session(
     if to not in stored.place["exports"]:
         allowed = ", ".join(stored.place["exports"])
         raise InputError("a format that this session does not allow", expected=f"one of {allowed}")
-    image, source = open_place(here.uploads, stored)
-    case = _case(here, stored.image, saved(stored), image, source)
     inside = folder / "export"
     inside.mkdir()
-    files = export(case, to, inside, drop=drop)
+    files = export_apart(
+        here.sandbox,
+        saved(stored),
+        here.uploads.folder(stored.image),
+        here.uploads.original(stored.image),
+        to,
+        inside,
+        drop=drop,
+    )
     if len(files) == 1:
         suffix = "".join(files[0].suffixes[-2:]) or f".{to}"
         return files[0].rename(folder / f"{name}-{to}{suffix}")
@@ -126,7 +133,7 @@ def export_session(
     return path
 
 
-def decode_mask(code: Rle, stored: Stored) -> BoolMask:
+def decode_code(code: Rle, stored: Stored) -> BoolMask:
     """A mask that somebody sent, (H, W) of the session's image.
 
     Raises:
@@ -141,20 +148,15 @@ def decode_mask(code: Rle, stored: Stored) -> BoolMask:
         raise InputError(f"a mask that cannot be decoded: {error}") from error
 
 
-def decode_picture(data: bytes, stored: Stored) -> BoolMask:
-    """The same from a PNG: 0 is background.
+def decode_picture(here: Services, data: bytes, stored: Stored) -> BoolMask:
+    """The same from a PNG, decoded apart: 0 is background.
 
     Raises:
         InputError: another size, or no PNG with one foreground value.
     """
-    from mediround.imaging.raster import read_mask
-
     if not data.startswith(b"\x89PNG"):
         raise InputError("a body that is no PNG", expected="a PNG with 0 for background")
-    with tempfile.TemporaryDirectory(prefix="mediround-") as folder:
-        path = Path(folder, "mask.png")  # what messages call it
-        path.write_bytes(data)
-        mask = read_mask(path)
+    mask = decode_mask(here.sandbox, data)
     size = tuple(stored.place["size"])
     if mask.shape != size:
         raise InputError(f"a mask of the size {mask.shape}", expected=f"{size}, (height, width)")
@@ -208,7 +210,8 @@ def _case(here: Services, upload: str, stored: SessionFile, image: Image, source
 
 
 def _title(place: dict[str, Any]) -> str:
-    where = "" if place["plane"] is None else f", {place['plane']} {place['slice']}"
+    # People count slices from 1.
+    where = "" if place["plane"] is None else f", {place['plane']} {place['slice'] + 1}"
     return f"{place['modality']}{where}"
 
 

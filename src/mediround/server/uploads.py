@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session as Transaction
 
 from mediround.errors import InputError
 from mediround.imaging import Image, Modality, Plane, Volume
-from mediround.imaging.sandbox import DecodingLimits, decode_apart
-from mediround.imaging.sandboxed import UNPACKED
+from mediround.imaging.decoded_apart import UNPACKED, decode_image
+from mediround.imaging.sandbox import Sandbox
 from mediround.imaging.stored import read_stored
 from mediround.server.database import StorageError
 from mediround.server.history import NotFoundError
@@ -45,14 +45,18 @@ class Upload:
 
 
 class Uploads:
-    """All uploads: rows in the database, values in ``folder``."""
+    """All uploads: rows in the database, values in ``folder``.
 
-    def __init__(
-        self, engine: Engine, folder: Path, *, at_once: int, limits: DecodingLimits, most: int
-    ) -> None:
-        self._engine, self._folder, self._limits, self._most = engine, folder, limits, most
+    Args:
+        engine: the database.
+        folder: created where needed.
+        sandbox: where files are decoded.
+        most: bytes of one user.
+    """
+
+    def __init__(self, engine: Engine, folder: Path, *, sandbox: Sandbox, most: int) -> None:
+        self._engine, self._folder, self._sandbox, self._most = engine, folder, sandbox, most
         folder.mkdir(parents=True, exist_ok=True)
-        self._decoding = threading.BoundedSemaphore(at_once)
         self._lock = threading.Lock()
         self._opened: OrderedDict[str, Image | Volume] = OrderedDict()
         self._sweep()
@@ -79,10 +83,9 @@ class Uploads:
             InputError: ``series`` for a single file, or the user's space is used up.
         """
         folder = self._folder / name
-        with self._decoding:
-            opened = decode_apart(
-                folder / ORIGINAL, folder, modality=modality, series=series, limits=self._limits
-            )
+        opened = decode_image(
+            self._sandbox, folder / ORIGINAL, folder, modality=modality, series=series
+        )
         about = describe(opened)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         self._check_space(owner, size)
@@ -137,6 +140,10 @@ class Uploads:
             while len(self._opened) > _OPENED:
                 self._opened.popitem(last=False)
         return opened
+
+    def folder(self, name: str) -> Path:
+        """Where the decoded values of an upload are, for ``imaging.stored``."""
+        return self._folder / name
 
     def original(self, name: str) -> Path:
         """The file as it was sent; of a zip, what was in it: one file, or a folder."""

@@ -11,6 +11,7 @@ from mediround.dialogue import Dialogue, Entity, Rle, Round, Status
 from mediround.imaging.overlay import colour_of
 from mediround.server.history import Listed, Stored
 from mediround.server.uploads import Upload
+from mediround.session.export_offer import refused_formats
 
 PlaneName = Literal["axial", "coronal", "sagittal"]
 THUMBNAIL = 160
@@ -123,7 +124,10 @@ class Window(BaseModel):
 
 
 class SessionView(BaseModel):
-    """A session in one piece; ``revision`` grows with each change."""
+    """A session in one piece; ``revision`` grows with each change.
+
+    ``exports``: the formats that work now; ``exports_refused``: the others, with the reason.
+    """
 
     id: str
     title: str
@@ -146,13 +150,19 @@ class SessionView(BaseModel):
     rounds: list[RoundView]
     entities: list[EntityView]
     exports: list[str]
+    exports_refused: dict[str, str]
 
     @classmethod
     def of(cls, stored: Stored, *, busy: bool) -> SessionView:
         """From disk."""
-        place = {key: value for key, value in stored.place.items() if key != "sha256"}
+        own = {"sha256", "exports"}
+        place = {key: value for key, value in stored.place.items() if key not in own}
+        allowed = stored.place["exports"]
+        refused = refused_formats(stored.dialogue, allowed)
         return cls(
             **place,
+            exports=[name for name in allowed if name not in refused],
+            exports_refused=refused,
             id=stored.id,
             title=stored.title,
             created=stored.created,
