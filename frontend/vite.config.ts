@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+
 import { defineConfig, type Plugin } from "vite";
 
 /** The style sheet goes into the page: one request less before the first paint. */
@@ -18,10 +20,24 @@ function inlineStyle(): Plugin {
   };
 }
 
+/** The licence of NiiVue, whose package brings no text for the bundler's list. */
+function niivueLicence(): Plugin {
+  const source = readFileSync(new URL("licences/niivue.txt", import.meta.url), "utf8");
+  return {
+    name: "niivue-licence",
+    generateBundle() {
+      this.emitFile({ type: "asset", fileName: "assets/licence-niivue.txt", source });
+    },
+  };
+}
+
 // The bundle is committed, so that nobody needs Node to use the page.
 export default defineConfig({
-  plugins: [inlineStyle()],
+  plugins: [inlineStyle(), niivueLicence()],
+  resolve: { alias: { zarrita: new URL("src/space/zarr.ts", import.meta.url).pathname } },
   build: {
+    license: { fileName: "assets/licences.md" },
+    chunkSizeWarningLimit: 1000,
     outDir: "../src/mediround/server/static",
     emptyOutDir: true,
     target: "es2022",

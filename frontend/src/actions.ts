@@ -48,7 +48,7 @@ function blank(): void {
 export function goHome(): void {
   asked?.abort();
   blank();
-  update({ image: null });
+  update({ image: null, space: false });
   setAddress(null);
   document.title = "MediRound";
   void attempt(refreshSessions);
@@ -59,7 +59,7 @@ export function showImage(image: ImageInfo): void {
   const plane = image.native_plane ?? Object.keys(image.planes)[0] ?? "image";
   blank();
   setAddress(null);
-  update({ image, plane, slice: Math.floor((image.planes[plane]?.count ?? 1) / 2) });
+  update({ image, plane, space: false, slice: Math.floor((image.planes[plane]?.count ?? 1) / 2) });
 }
 
 export async function openSession(id: string): Promise<void> {

@@ -6,6 +6,7 @@ import type {
   ErrorBody,
   ImageInfo,
   Info,
+  Labels,
   Rle,
   Sample,
   Session,
@@ -126,6 +127,13 @@ export const api = {
     json<Session>("PATCH", `${at(id)}/entities/${entity}`, { name }),
   drop: (id: string, entity: number) => json<Session>("DELETE", `${at(id)}/entities/${entity}`),
   cancel: (id: string) => json<unknown>("DELETE", `${at(id)}/ask`),
+
+  /** The whole volume as NIfTI, coarser where it is large. */
+  async volume(image: string, longest: number): Promise<ArrayBuffer> {
+    return (await send(`/v1/images/${encodeURIComponent(image)}/volume.nii?longest=${longest}`)).arrayBuffer();
+  },
+  labels: (image: string, longest: number) =>
+    json<Labels>("GET", `/v1/images/${encodeURIComponent(image)}/labels?longest=${longest}`),
 
   async values(image: string, plane: string, index: number): Promise<Values> {
     const query = new URLSearchParams({ index: String(index) });

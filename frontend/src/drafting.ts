@@ -32,7 +32,7 @@ export function startDraft(target: number | null): Draft {
   const known = entity ? maskOf(entity) : null;
   const mask = known?.copy() ?? new Mask(...imageSize());
   const draft: Draft = { target, mask, past: [], future: [] };
-  update({ draft, selected: target ?? now().selected });
+  update({ draft, space: false, selected: target ?? now().selected });
   return draft;
 }
 

@@ -5,7 +5,7 @@ import { discardDraft, redoStroke, undoStroke } from "./drafting";
 import { drawNew } from "./panels/entities";
 import { focusQuestion, refer } from "./panels/composer";
 import { showHelp } from "./panels/help";
-import { applyFromKey, turn } from "./panels/stage";
+import { applyFromKey, showSpace, turn } from "./panels/stage";
 import { takeTool } from "./panels/toolbar";
 import { lookOf, now, shownEntities, type Tool, update } from "./store";
 import type { Gestures } from "./view/gestures";
@@ -29,6 +29,10 @@ export function mountKeys(viewer: Viewer, gestures: Gestures): void {
     const typing = target.matches("input:not([type=range], [type=checkbox]), textarea, select");
     if (event.key === "Escape") return escape(viewer);
     if (typing || event.altKey || !now().image) return;
+    if (now().space) {
+      if (event.key.toLowerCase() === "t") update({ space: false });
+      return;
+    }
     if (event.key === "Enter" && now().draft && !target.matches("button, a")) {
       event.preventDefault();
       return viewer.trail.length > 2 ? gestures.closePolygon() : applyFromKey();
@@ -53,7 +57,8 @@ function chord(event: KeyboardEvent): void {
 }
 
 function escape(viewer: Viewer): void {
-  if (viewer.trail.length) {
+  if (now().space && !now().asking) update({ space: false });
+  else if (viewer.trail.length) {
     viewer.trail = [];
     viewer.invalidate();
   } else if (now().draft) discardDraft();
@@ -67,6 +72,7 @@ function plain(key: string, viewer: Viewer): boolean {
   if (tool) takeTool(tool, viewer);
   else if (key === "q" || key === "/") focusQuestion();
   else if (key === "n") drawNew();
+  else if (key.toLowerCase() === "t") showSpace();
   else if (key === "o") update({ outline: !now().outline });
   else if (key === "l") update({ captions: !now().captions });
   else if (key === "h") toggleAll();

@@ -118,6 +118,26 @@ export type AskEvent =
   | { kind: "entity"; entity: Entity }
   | { kind: "done"; session: Session };
 
+/** One mask of one dialogue about a volume; `number` is its [n] there. */
+export interface Labelled {
+  label: number;
+  session: string;
+  number: number;
+  name: string | null;
+  colour: Colour;
+  plane: string;
+  slice: number;
+}
+
+/** Masks on a grid with every `steps`-th voxel; runs are [start, length, label], I fastest. */
+export interface Labels {
+  shape: [number, number, number];
+  steps: [number, number, number];
+  axes: Record<string, number>;
+  structures: Labelled[];
+  runs: [number, number, number][];
+}
+
 /** One slice: source values, `channels` of them (1 or 3) for each of height x width pixels. */
 export interface Values {
   data: ArrayLike<number>;

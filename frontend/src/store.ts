@@ -46,6 +46,8 @@ export interface State {
   image: ImageInfo | null;
   plane: string;
   slice: number;
+  /** Whether the whole volume is shown in place of a slice. */
+  space: boolean;
   session: Session | null;
   asking: Asking | null;
   loading: { text: string; share: number | null; cancel: (() => void) | null } | null;
@@ -72,6 +74,7 @@ let state: State = {
   image: null,
   plane: "image",
   slice: 0,
+  space: false,
   session: null,
   asking: null,
   loading: null,

@@ -30,12 +30,18 @@ export function popover(
     button.setAttribute("aria-expanded", "true");
     panel.querySelector<HTMLElement>("button, input, a")?.focus();
   });
-  place.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || panel.hidden) return;
-    event.stopPropagation();
-    close();
-    button.focus();
-  });
+  // Before anybody else, and wherever the focus went when the panel's content was made anew.
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      if (event.key !== "Escape" || panel.hidden) return;
+      if ((event.target as HTMLElement).matches("input.rename, .inline input")) return;
+      event.stopPropagation();
+      close();
+      button.focus();
+    },
+    { capture: true },
+  );
   document.addEventListener("pointerdown", (event) => {
     if (!place.contains(event.target as Node)) close();
   });

@@ -21,6 +21,12 @@ export function turn(steps: number): void {
   if (next !== slice && !draft) update({ slice: next });
 }
 
+/** The whole volume in place of a slice. */
+export function showSpace(): void {
+  const { image, draft } = now();
+  if (image?.kind === "volume" && !draft) update({ space: true });
+}
+
 export function mountStage(viewer: Viewer): (at: Point | null) => void {
   const facts = h("p", { class: "facts" });
   const probe = h("p", { class: "probe" });
@@ -68,7 +74,8 @@ function mountTurner(): void {
       },
     },
   });
-  place.append(planes, slider);
+  const space = iconButton("cube", "Show the volume in three dimensions", showSpace, { key: "T" });
+  place.append(planes, space, slider);
   watch(
     (s) => [s.image, s.plane, s.slice, s.draft !== null],
     (image, plane, slice, drawing) => {
@@ -82,7 +89,7 @@ function mountTurner(): void {
       slider.max = String((image.planes[plane]?.count ?? 1) - 1);
       slider.value = String(slice);
       slider.setAttribute("aria-valuetext", `${slice + 1} of ${image.planes[plane]?.count ?? 1}`);
-      slider.disabled = planes.disabled = drawing;
+      slider.disabled = planes.disabled = space.disabled = drawing;
     },
   );
 }

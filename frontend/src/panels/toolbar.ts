@@ -21,7 +21,7 @@ const TOOLS: readonly [Tool, IconName, string, string][] = [
 export function takeTool(tool: Tool, viewer: Viewer): void {
   viewer.trail = [];
   if (tool === "point" && now().draft?.past.length === 0) discardDraft();
-  update({ tool });
+  update({ tool, space: false });
 }
 
 export function mountToolbar(viewer: Viewer): void {
