@@ -368,13 +368,7 @@ def tiny() -> ModelConfig:
             widths=(8, 8, 16, 16), depths=(1, 1, 1, 1), heads=(1, 1, 2, 2), expand=2, out=16
         ),
         decoder=MaskDecoderConfig(width=16, heads=2, mlp=32),
-        perception=PerceptionConfig(
-            image_grid=4,
-            inner=32,
-            neighbours=("left_of", "nearest_to"),
-            neighbour_grid=8,
-            neighbour_width=16,
-        ),
+        perception=PerceptionConfig(image_grid=4, inner=32),
         normalisation=NormalisationConfig(canvas=64),
         dtype="float32",
     )

@@ -28,7 +28,7 @@ def test_a_names_own_words_are_nearest_to_it(alignment: Alignment) -> None:
 
 
 def test_unknown_neighbours_are_not_counted(alignment: Alignment) -> None:
-    tokens = (alignment.meaning * alignment.scale)[[0, 1, 2, 0]].unflatten(0, (2, 2))
+    tokens = (alignment.meaning * alignment.scale)[[0, 1, 2, 0]].view(2, 2, -1)
     some = alignment.neighbours(tokens, [[0, UNKNOWN], [UNKNOWN, UNKNOWN]])
     none = alignment.neighbours(tokens, [[UNKNOWN] * 2] * 2)
     assert some.count == 1
