@@ -130,7 +130,9 @@ class PerceptionConfig:
     """What the language model sees of images and masks.
 
     ``image_grid`` squared tokens stand for the image; ``reference_tokens`` for an earlier mask,
-    made from ``pool`` x ``pool`` mean features inside its box, its box and its centre.
+    made from ``pool`` x ``pool`` mean features inside its box, its box and its centre. With
+    ``neighbours`` one more token tells its size and one for each of these relations what lies
+    there, read from ``neighbour_grid`` squared cells of the image.
     """
 
     kind: Literal["grid"] = "grid"
@@ -138,6 +140,10 @@ class PerceptionConfig:
     reference_tokens: int = 4
     pool: int = 2
     inner: int = 512
+    neighbours: tuple[str, ...] = ()
+    neighbour_grid: int = 16
+    neighbour_width: int = 192
+    neighbour_layers: int = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -384,6 +390,9 @@ def nano() -> ModelConfig:
         vision_source="lite-medsam",
         language=LanguageConfig(
             source="smollm2-135m-instruct", width=576, layers=30, heads=9, kv_heads=3, inner=1536
+        ),
+        perception=PerceptionConfig(
+            neighbours=("left_of", "right_of", "in_front_of", "behind", "nearest_to", "touching")
         ),
     )
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from transformers.models.sam.modeling_sam import SamPositionalEmbedding
 
 from mediround.geometry import mask_to_box
+from mediround.model.landmarks import landmarks
 from mediround.model.mediround import MediRound
-from mediround.model.perception import Perception, _landmarks
+from mediround.model.perception import Perception
 from mediround.model.position import PositionCode
 
 SIDE = 16
@@ -52,8 +53,8 @@ def test_the_grid_is_the_code_of_its_cells_centres() -> None:
 
 
 @given(masks())
-def test_landmarks_are_box_and_centre(mask: Tensor) -> None:
-    corner, opposite, centre = (_landmarks(mask[None])[0] * SIDE).tolist()
+def testlandmarks_are_box_and_centre(mask: Tensor) -> None:
+    corner, opposite, centre = (landmarks(mask[None])[0] * SIDE).tolist()
     lit = mask.numpy() > 0.25
     box = mask_to_box(lit)
     if box is None:

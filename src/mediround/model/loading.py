@@ -108,6 +108,31 @@ def compose(config: ModelConfig, folder: Path | None = None) -> MediRound:
         return MediRound(config, segmenter, language)
 
 
+def continue_from(name: str, model: MediRound) -> list[str]:
+    """Give a model, its adapter not merged, what a trained one has under the same names.
+
+    Args:
+        name: a preset with trained weights, or a model folder.
+        model: as :func:`compose` builds it; what the other lacks stays as it is.
+
+    Returns:
+        Names of the trained parameters that the other lacks.
+
+    Raises:
+        ModelNotFoundError: there are no such weights.
+        WeightsError: a tensor has another shape.
+    """
+    folder = _folder(name)
+    if folder is None:
+        raise ModelNotFoundError(f"{name!r} has no trained weights", expected="a model that has")
+    tensors = read_tensors(folder / TENSOR_FILE)
+    own = dict(model.named_parameters())
+    with torch.no_grad():
+        for key in set(tensors) & set(own):
+            _copy(own[key], tensors[key], key)
+    return sorted(set(_trained(model)) - set(tensors))
+
+
 def save_model(model: MediRound, folder: Path, metadata: Mapping[str, str]) -> None:
     """Write ``folder``, which :func:`load_model` then takes: configuration and trained tensors.
 
@@ -207,11 +232,15 @@ def _apply(model: MediRound, path: Path) -> None:
         )
     with torch.no_grad():
         for name, tensor in tensors.items():
-            if own[name].shape != tensor.shape:
-                raise WeightsError(
-                    f"{name} has shape {tuple(tensor.shape)}", expected=f"{tuple(own[name].shape)}"
-                )
-            own[name].copy_(tensor)
+            _copy(own[name], tensor, name)
+
+
+def _copy(into: Tensor, tensor: Tensor, name: str) -> None:
+    if into.shape != tensor.shape:
+        raise WeightsError(
+            f"{name} has shape {tuple(tensor.shape)}", expected=f"{tuple(into.shape)}"
+        )
+    into.copy_(tensor)
 
 
 def _load_whole(config: ModelConfig, folder: Path) -> MediRound:

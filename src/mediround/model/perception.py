@@ -8,8 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mediround.config import ModelConfig, PerceptionConfig, TinyVitConfig
+from mediround.model.landmarks import landmarks
 from mediround.model.position import PositionCode
 from mediround.model.roles import PerceptionRole
+from mediround.model.surroundings import Surroundings
 
 
 class ImageTokens(nn.Module):
@@ -66,7 +68,7 @@ class ReferenceTokens(nn.Module):
         flat = weights.flatten(2).to(features.dtype)
         total = flat.sum(-1, keepdim=True).clamp(min=1e-3)
         pooled = flat @ features.flatten(1).transpose(0, 1) / total
-        places = position(_landmarks(mask)).flatten(1)
+        places = position(landmarks(mask)).flatten(1)
         area = mask.float().mean((1, 2))[:, None]
         size = torch.cat([area.sqrt(), area.clamp(min=1e-5).log() / 10], dim=1)
         parts = [self.norm(pooled).flatten(1), places.to(pooled.dtype), size.to(pooled.dtype)]
@@ -74,7 +76,7 @@ class ReferenceTokens(nn.Module):
 
     def _quarters(self, mask: Tensor) -> Tensor:
         side = mask.shape[-1]
-        marks = _landmarks(mask)
+        marks = landmarks(mask)
         axis = (torch.arange(side, device=mask.device) + 0.5) / side
         parts = []
         for row in range(self.pool):
@@ -83,25 +85,6 @@ class ReferenceTokens(nn.Module):
                 across = _between(axis, marks[:, 0, 0], marks[:, 1, 0], column, self.pool)
                 parts.append(mask * inside[:, :, None] * across[:, None, :])
         return torch.stack(parts, dim=1)
-
-
-def _landmarks(mask: Tensor) -> Tensor:
-    """(N, S, S) -> (N, 3, 2): the box's two corners and the centre of mass, (x, y) in 0..1."""
-    count, side, _ = mask.shape
-    edges = torch.arange(side, device=mask.device, dtype=torch.float32)
-    lit = mask.float() > 0.25
-    out = torch.full((count, 3, 2), 0.5, device=mask.device)
-    for index in range(count):
-        rows, columns = lit[index].any(1).nonzero()[:, 0], lit[index].any(0).nonzero()[:, 0]
-        if len(rows) == 0:
-            continue
-        out[index, 0] = torch.stack([columns[0], rows[0]]) / side
-        out[index, 1] = (torch.stack([columns[-1], rows[-1]]) + 1) / side
-        weight = mask[index].float()
-        x = (weight.sum(0) * (edges + 0.5)).sum() / weight.sum()
-        y = (weight.sum(1) * (edges + 0.5)).sum() / weight.sum()
-        out[index, 2] = torch.stack([x, y]) / side
-    return out
 
 
 def _between(axis: Tensor, low: Tensor, high: Tensor, part: int, parts: int) -> Tensor:
@@ -119,10 +102,15 @@ class Perception(PerceptionRole):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.image_tokens = _settings(config)[0].image_grid ** 2
-        self.reference_tokens = config.perception.reference_tokens
+        perception, _ = _settings(config)
+        self.image_tokens = perception.image_grid**2
+        self.reference_tokens = perception.reference_tokens
         self.image = ImageTokens(config)
         self.reference = ReferenceTokens(config)
+        self.surroundings: Surroundings | None = None
+        if perception.neighbours:
+            self.surroundings = Surroundings(config)
+            self.reference_tokens += 1 + len(perception.neighbours)
 
     def look(self, pixels: Tensor, trunk: Tensor, position: nn.Module) -> Tensor:  # noqa: ARG002
         """Trunk features (1, C, S, S) -> (image tokens, W); the pixels are not read again."""
@@ -131,7 +119,17 @@ class Perception(PerceptionRole):
     def refer(self, mark: tuple[Tensor, ...], trunk: Tensor, position: nn.Module) -> Tensor:
         """``mark``: coverage 0..1 of the trunk's cells, (S, S) -> (reference tokens, W)."""
         (coverage,) = mark
-        return self.reference(trunk[0].float(), coverage[None], position)[0]  # type: ignore[no-any-return]
+        return self.read(trunk[0].float(), coverage[None], position)[0]
+
+    def read(self, features: Tensor, masks: Tensor, position: nn.Module) -> Tensor:
+        """Features (C, S, S) and masks (N, S, S) of one image -> (N, reference tokens, W).
+
+        First what a mask is, then its size, then what lies around it.
+        """
+        own: Tensor = self.reference(features, masks, position)
+        if self.surroundings is None:
+            return own
+        return torch.cat([own, self.surroundings(features, masks, position)], dim=1)
 
     def lower(self, dtype: torch.dtype) -> None:
         """Nothing is large here: all stays in float32."""

@@ -1,7 +1,7 @@
 """Endless training dialogues over the views of a feature store."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from mediround.data.dialogues.builder import DialogueSettings, build_dialogue, t
 from mediround.data.scene.relations import RelationKind, Scene
 from mediround.data.sources import NnunetFolder, Split
 from mediround.data.words import wording
-from mediround.dialogue import Dialogue
+from mediround.dialogue import Dialogue, Round
 from mediround.training.features import FeatureStore
 from mediround.training.recipe import Recipe
 
@@ -54,8 +54,13 @@ class Conversations:
         oriented: Mapping[str, bool],
         *,
         patients: Split = "train",
+        chats: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """``patients``: of which split; validation patients are asked for in held-out words."""
+        """Of one split's ``patients``; those of validation are asked for in held-out words.
+
+        ``chats``: questions and answers without a mask, drawn as the recipe's replay.
+        """
+        self.chats = chats
         self.recipe, self.store, self.oriented = recipe, store, oriented
         self.words: wording.Split = "train" if patients == "train" else "heldout"
         self.rows = {d.folder: store.rows(patients, d.folder) for d in recipe.datasets}
@@ -73,7 +78,9 @@ class Conversations:
             row = int(rng.choice(self.rows[dataset]))
             if not (masks := self._masks(row)):
                 continue
-            if identity or rng.random() < twin_share:
+            if self.chats and rng.random() < self.recipe.language.replay_share:
+                samples.append(self._chat(row, rng))
+            elif identity or rng.random() < twin_share:
                 samples += self._twins(row, dataset, masks, rng, identity)
             else:
                 samples += self._dialogue(row, dataset, masks, rng)
@@ -91,6 +98,18 @@ class Conversations:
                 drawn.append((row, {name: _roughened(mask, rng) for name, mask in masks.items()}))
         return drawn
 
+    def neighbours(
+        self, row: int, names: Sequence[str], kinds: Sequence[str]
+    ) -> list[list[str | None]]:
+        """For each structure what the only one in each relation to it is, if there is one."""
+        oriented = self.oriented[self.store.views[row].dataset]
+        known = {
+            (link.references[0], link.kind.value): link.target
+            for link in self._scene(row, oriented).links
+            if len(link.references) == 1
+        }
+        return [[known.get((name, kind)) for kind in kinds] for name in names]
+
     def _masks(self, row: int) -> dict[str, NDArray[np.bool_]]:
         named = {self.store.entities[k]: mask for k, mask in self.store.masks(row).items()}
         return {name: mask for name, mask in named.items() if mask.sum() >= 20}
@@ -99,7 +118,11 @@ class Conversations:
         return Scene(self._masks(row), anatomy.load(), oriented=oriented)
 
     def _settings(self) -> DialogueSettings:
-        return DialogueSettings(wording_split=self.words)
+        return replace(self.recipe.language.mixture, wording_split=self.words)
+
+    def _chat(self, row: int, rng: np.random.Generator) -> Sample:
+        question, answer = self.chats[int(rng.integers(len(self.chats)))]
+        return Sample(row, Dialogue(rounds=(Round(query=question, text=answer),)), {})
 
     def _dialogue(
         self, row: int, dataset: str, masks: dict[str, NDArray[np.bool_]], rng: np.random.Generator
@@ -112,6 +135,7 @@ class Conversations:
             oriented=self.oriented[dataset],
             region_names=self.store.datasets[dataset],
             scene=self._scene(row, self.oriented[dataset]),
+            complete=True,  # what a slice of a fully labelled volume has no label of is not there
         )
         return [_sample(row, dialogue, masks, rng)]
 

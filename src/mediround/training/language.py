@@ -19,14 +19,20 @@ from tqdm import tqdm
 from mediround.model.checkpoint import read_tensors, write_tensors
 from mediround.model.codebook import Codebook
 from mediround.model.language_model import LanguageModel
+from mediround.model.loading import continue_from
 from mediround.model.mediround import MediRound
+from mediround.model.perception import Perception
+from mediround.model.position import PositionCode
 from mediround.prompt import IMAGE_KEY, Prompt
+from mediround.training.alignment import Alignment
 from mediround.training.conversations import Conversations, Sample, coverage
 from mediround.training.features import FeatureStore
+from mediround.training.grounding import Grounding
 from mediround.training.masks import pretrained_segmenter
 from mediround.training.merged_adapter import MergedAdapter
 from mediround.training.progress import Ledger, cosine, trained
 from mediround.training.recipe import Recipe
+from mediround.training.replay import replayed
 
 logger = logging.getLogger(__name__)
 
@@ -77,13 +83,22 @@ class LanguagePart:
         self.model = MediRound(config, segmenter, language)
         self.model.segmenter.requires_grad_(False)
         self.model.judge.requires_grad_(False)
+        if recipe.language.replay_share:
+            talks.chats = replayed(
+                language, folder / "replay.json", recipe.seed, recipe.language.replay_answers
+            )
+        if recipe.language.start is not None:
+            continue_from(recipe.language.start, self.model)
         self.adapter = MergedAdapter(language)
         known = read_tensors(codes)["tokens"]
         self.codebook = Codebook(*known.shape)
         self.codebook.codes.data.copy_(known)
-        self.classifier = nn.Linear(
-            config.language.width * config.perception.reference_tokens, len(store.entities)
-        )
+        perception, position = self.model.perception, self.model.segmenter.position
+        assert isinstance(perception, Perception)
+        assert isinstance(position, PositionCode)
+        self.alignment = Alignment(language, store.entities, config.perception.reference_tokens)
+        parts = (perception, position, self.alignment, store)
+        self.grounding, self.unseen_grounding = (Grounding(*parts, t) for t in (talks, unseen))
         # The merged weights are not among the model's trained tensors; the adapter stands for them.
         self.heads = nn.ModuleDict(
             {
@@ -96,40 +111,30 @@ class LanguagePart:
         )
         self.modules = {
             "model": self.heads,
-            "classifier": self.classifier,
+            "alignment": self.alignment,
             "adapter": self.adapter,
         }
         self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=0.0)
         self.schedule = [group["lr"] for group in self.optimiser.param_groups]
-        table = language.inner.get_input_embeddings().weight
-        assert isinstance(table, Tensor)
-        self.word_scale = float(table.detach().float().std())
-        self.names = self._name_vectors()
 
     def _groups(self) -> list[dict[str, Any]]:
         """Parameters and rates: what comes pre-aligned or feeds the model moves slowly."""
-        model, settings = self.model, self.settings
+        model, perception, settings = self.model, self.grounding.perception, self.settings
+        around = perception.surroundings
         seg = [model.language.seg_in, model.language.seg_out]
         return [
             {"params": [*model.projection.parameters(), *seg], "lr": settings.head_rate},
             {"params": list(self.adapter.parameters()), "lr": settings.rate},
-            {"params": list(model.perception.image.parameters()), "lr": settings.image_rate},
+            {"params": list(perception.image.parameters()), "lr": settings.image_rate},
             {
-                "params": [*model.perception.reference.parameters(), *self.classifier.parameters()],
+                "params": [*perception.reference.parameters(), *self.alignment.parameters()],
                 "lr": settings.reference_rate,
             },
+            {
+                "params": [] if around is None else list(around.parameters()),
+                "lr": settings.neighbour_rate,
+            },
         ]
-
-    def _name_vectors(self) -> Tensor:
-        """(entities, R, W): the word vectors of each name, normalised; longer names are cut."""
-        tokens = self.recipe.model.perception.reference_tokens
-        language = self.model.language
-        table = torch.zeros(len(self.store.entities), tokens, language.width)
-        for index, name in enumerate(self.store.entities):
-            ids = language.tokenizer.encode(" " + name)[:tokens]
-            with torch.no_grad():
-                table[index, : len(ids)] = language.embed(torch.tensor(ids)).float()
-        return table / table[table.abs().sum(-1) > 0].std()
 
     def train(self) -> None:
         """Run all steps, then write ``language.safetensors``."""
@@ -156,27 +161,12 @@ class LanguagePart:
         write_tensors(self.ledger.folder / "language.safetensors", tensors, {})
 
     def _reference_step(self, step: int) -> dict[str, float]:
-        """The reference encoder alone, on many masks."""
+        """Perception alone: many masks and the cells of their images."""
         rng = np.random.default_rng((self.recipe.seed, 1, step))
-        found, truth = [], []
-        position = self.model.segmenter.position
-        for row, drawn in self.talks.draw_masks(12, rng):
-            features = self.store.features([row])[0].float()
-            masks = torch.stack([coverage(m, features.shape[-1]) for m in drawn.values()])
-            found.append(self.model.perception.reference(features, masks, position))
-            truth += [self.store.entities.index(name) for name in drawn]
-        loss, right = self._alignment(torch.cat(found), truth)
+        loss, seen = self.grounding.measure(self.talks.draw_masks(12, rng))
         loss.backward()
         self._update(step, self.settings.reference_steps, self.settings.alignment_boost)
-        return {"alignment": loss.item(), "right": right}
-
-    def _alignment(self, tokens: Tensor, entities: list[int]) -> tuple[Tensor, float]:
-        """How far reference tokens (N, R, W) are from their names; share of masks recognised."""
-        labels = torch.tensor(entities)
-        scaled = tokens.float() / self.word_scale
-        guess = self.classifier(scaled.flatten(1))
-        loss = F.mse_loss(scaled, self.names[labels]) + F.cross_entropy(guess, labels)
-        return loss, float((guess.argmax(1) == labels).float().mean())
+        return seen
 
     def _dialogue_step(self, step: int) -> dict[str, float]:
         """The whole language part on several dialogues, one at a time: no padding, warm caches."""
@@ -216,6 +206,8 @@ class LanguagePart:
         totals: dict[str, list[float]] = {}
         for batch in _batches(list(zip(samples, prompts, strict=True)), self.settings.batch_tokens):
             _count(self._losses(batch), totals)
+        _, seen = self.unseen_grounding.measure(self.unseen.draw_masks(self.settings.watched, rng))
+        totals |= {f"perception {name}": [value] for name, value in seen.items()}
         return {name: round(float(np.mean(values)), 3) for name, values in totals.items()}
 
     def _losses(self, batch: Batch) -> Losses:
@@ -245,7 +237,8 @@ class LanguagePart:
         """Final hidden states (dialogues, longest, W), and how far references are from names."""
         trunks = self.store.features([sample.row for sample, _ in batch]).float()
         position = self.model.segmenter.position
-        images = self.model.perception.image(trunks, position)
+        perception = self.grounding.perception
+        images = perception.image(trunks, position)
         alignment = images.new_zeros(())
         rows = []
         for (sample, prompt), trunk, image in zip(batch, trunks, images, strict=True):
@@ -253,10 +246,14 @@ class LanguagePart:
             references: dict[int, Tensor] = {}
             if wanted:
                 masks = torch.stack([coverage(sample.masks[n], trunk.shape[-1]) for n in wanted])
-                tokens = self.model.perception.reference(trunk, masks, position)
+                tokens = perception.read(trunk, masks, position)
                 references = dict(zip(wanted, tokens, strict=True))
-                away, _ = self._alignment(tokens, [self._entity(sample, n) for n in wanted])
-                alignment = alignment + away
+                named = [self.store.entities[self._entity(sample, n)] for n in wanted]
+                for each in self.grounding.masks(sample.row, tokens, named):
+                    alignment = alignment + each.loss / max(1, each.count)
+            alignment = alignment + self.settings.cell_weight * self.grounding.cells(
+                sample.row, image
+            )
             rows.append(self.model.embed(prompt, image, references))
         # Attention looks back only, so that padding on the right needs no mask.
         return self.model.language(nn.utils.rnn.pad_sequence(rows, batch_first=True)), alignment

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mediround.config import PRESETS, ModelConfig, from_mapping
+from mediround.data.dialogues.settings import DialogueSettings
 from mediround.errors import ConfigError
 from mediround.training.augment import Augmentation
 
@@ -47,8 +48,18 @@ class MasksRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageRecipe:
-    """Training of adapter, projections and reference encoder towards the entity codes."""
+    """Training of adapter, projections and reference encoder towards the entity codes.
 
+    ``start`` is a model (a preset with weights or a folder) whose language part training goes on
+    from; ``mixture`` what dialogues are drawn; ``replay_share`` of the draws are plain chat.
+    """
+
+    start: str | None = None
+    mixture: DialogueSettings = field(default_factory=DialogueSettings)
+    replay_share: float = 0.0
+    replay_answers: int = 4  # of the pretrained model, to each plain question
+    cell_weight: float = 0.3  # of the image tokens' alignment with the names of what they show
+    neighbour_rate: float = 1e-4
     reference_steps: int = 400
     identity_steps: int = 100
     steps: int = 600

@@ -1,0 +1,107 @@
+"""What lies around a mask is read outside it, and from where the mask lies."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mediround.config import PerceptionConfig
+from mediround.config import tiny as tiny_config
+from mediround.dialogue import Round
+from mediround.model.landmarks import landmarks
+from mediround.model.loading import compose
+from mediround.model.mediround import MediRound
+from mediround.model.perception import Perception
+from mediround.model.surroundings import Surroundings, _bearings
+
+SIDE = 16
+
+
+def features() -> Tensor:
+    return torch.randn(16, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+
+
+def block(top: int, left: int, size: int = 4) -> Tensor:
+    mask = torch.zeros(1, SIDE, SIDE)
+    mask[0, top : top + size, left : left + size] = 1
+    return mask
+
+
+@pytest.fixture(scope="module")
+def model() -> MediRound:
+    """The tiny model, with two kinds of neighbours."""
+    config = tiny_config()
+    assert isinstance(config.perception, PerceptionConfig)
+    wider = dataclasses.replace(
+        config.perception,
+        neighbours=("left_of", "nearest_to"),
+        neighbour_grid=8,
+        neighbour_width=16,
+    )
+    return compose(dataclasses.replace(config, perception=wider)).eval()
+
+
+def part(model: MediRound) -> Surroundings:
+    assert isinstance(model.perception, Perception)
+    assert model.perception.surroundings is not None
+    return model.perception.surroundings
+
+
+@torch.inference_mode()
+def test_they_follow_the_masks_own_tokens(model: MediRound) -> None:
+    perception, position = model.perception, model.segmenter.position
+    assert isinstance(perception, Perception)
+    mask = torch.cat([block(2, 3), block(8, 9)])
+    tokens = perception.read(features(), mask, position)
+    assert tokens.shape == (2, perception.reference_tokens, model.language.width)
+    torch.testing.assert_close(tokens[:, :4], perception.reference(features(), mask, position))
+    torch.testing.assert_close(tokens[:, 4:], part(model)(features(), mask, position))
+
+
+@torch.inference_mode()
+def test_what_lies_outside_changes_them_and_the_size_stays(model: MediRound) -> None:
+    mask, position = block(6, 6), model.segmenter.position
+    before = part(model)(features(), mask, position)
+    outside = features() + (1 - mask) * torch.arange(16.0)[:, None, None]
+    after = part(model)(outside, mask, position)
+    torch.testing.assert_close(after[:, 0], before[:, 0])
+    assert (after[:, 1:] - before[:, 1:]).abs().amin(-1).max() < (after - before).abs().max()
+    assert (after[:, 1:] - before[:, 1:]).abs().amax(-1).min() > 1e-4
+
+
+@torch.inference_mode()
+def test_the_size_token_moves_one_way_with_the_size(model: MediRound) -> None:
+    position = model.segmenter.position
+    sizes = torch.cat([block(1, 1, size) for size in (2, 4, 8, 12)])
+    tokens = part(model)(features(), sizes, position)[:, 0]
+    steps = tokens.diff(dim=0)
+    axis = tokens[-1] - tokens[0]
+    assert (steps @ axis > 0).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 12), st.integers(0, 12))
+def test_bearings_point_from_the_mask_to_the_cell(top: int, left: int) -> None:
+    mask = block(top, left)
+    found = _bearings(mask.flatten(1), landmarks(mask), SIDE)[0].view(SIDE, SIDE, -1)
+    inside = mask[0] > 0
+    assert (found[inside][:, 3:] == 0).all()
+    assert (found[~inside][:, 5] > 0).all()
+    torch.testing.assert_close(found[..., 5], found[..., 3:5].norm(dim=-1))
+    assert (found[:, left + 4 :, 1] > 0).all()
+    assert (found[:, :left, 1] < 0).all()
+    assert (found[top + 4 :, :, 2] > 0).all()
+    assert (found[:top, :, 4] < 0).all()
+
+
+@torch.inference_mode()
+def test_a_prompt_has_room_for_all_of_a_masks_tokens(model: MediRound) -> None:
+    done = Round(query="What is [1]?", text="The liver.")
+    prompt = model.prompter.write([done])
+    lengths = {slot.key: slot.length for slot in prompt.slots}
+    assert lengths[1] == model.perception.reference_tokens == 4 + 1 + 2
