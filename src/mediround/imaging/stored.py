@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mediround.errors import ImageFileError
 from mediround.imaging.image import Edges, Image, Modality
@@ -56,17 +57,22 @@ def read_stored(folder: Path) -> Image | Volume:
     try:
         about = json.loads((folder / ABOUT).read_text())
         values = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+        return _opened(about, values)
+    # Written by a process that had met hostile files: nothing in it is taken for granted.
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
         raise ImageFileError(
             f"a stored image is missing or damaged ({type(error).__name__})",
             remedy="upload it again",
         ) from error
+
+
+def _opened(about: Any, values: NDArray[Any]) -> Image | Volume:
     modality, unit = Modality(about["modality"]), about["unit"]
-    window = None if about["window"] is None else (about["window"][0], about["window"][1])
+    window = None if about["window"] is None else _pair(about["window"])
     if about["kind"] == "volume":
         return Volume(
             voxels=values,
-            affine=np.array(about["affine"]),
+            affine=np.array(about["affine"], dtype=np.float64),
             modality=modality,
             unit=unit,
             window=window,
@@ -79,6 +85,11 @@ def read_stored(folder: Path) -> Image | Volume:
         modality=modality,
         unit=unit,
         window=window,
-        spacing=None if spacing is None else (spacing[0], spacing[1]),
+        spacing=None if spacing is None else _pair(spacing),
         directions=None if edges is None else Edges(*edges),
     )
+
+
+def _pair(numbers: Any) -> tuple[float, float]:
+    first, second = numbers
+    return float(first), float(second)
