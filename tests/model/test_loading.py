@@ -21,9 +21,10 @@ from mediround.errors import (
 )
 from mediround.model import loading
 from mediround.model.checkpoint import load_exactly, load_lite_medsam, read_tensors, write_tensors
+from mediround.model.folder import CONFIG_FILE, TENSOR_FILE, save_model
 from mediround.model.kv_cache import KeyValueCache
 from mediround.model.language_model import LanguageModel
-from mediround.model.loading import CONFIG_FILE, TENSOR_FILE, load_model, save_model
+from mediround.model.loading import load_model
 from mediround.model.mask_decoder import MaskDecoder
 from mediround.model.mediround import MediRound
 from mediround.model.position import PositionCode
@@ -167,7 +168,7 @@ def test_half_a_model_folder_is_none(folder: Path) -> None:
 def test_a_trained_preset_without_its_tensors_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediround.model.loading.resources.files", lambda package: tmp_path)
+    monkeypatch.setattr("mediround.model.folder.resources.files", lambda package: tmp_path)
     with pytest.raises(WeightsError, match="no trained weights of 'nano'"):
         load_model("nano", device="cpu")
 

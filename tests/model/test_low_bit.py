@@ -17,7 +17,8 @@ import mediround
 from mediround.config import LanguageConfig, tiny
 from mediround.errors import ConfigError, DependencyError, WeightsError
 from mediround.model import loading, low_bit
-from mediround.model.loading import load_model, save_model
+from mediround.model.folder import save_model
+from mediround.model.loading import load_model
 from mediround.model.low_bit import FEW_ROWS, Int4Linear, Int8Linear, lower_linears
 from mediround.model.mediround import MediRound
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from mediround.config import MistralConfig, ModelConfig, SamVitConfig, official_tiny
 from mediround.errors import CheckpointFileError, ModelNotFoundError, OutputError, WeightsError
-from mediround.model.loading import compose, load_model, save_model
+from mediround.model.folder import save_model
+from mediround.model.loading import compose, load_model
 from mediround.model.official.folder import (
     export_checkpoint,
     import_checkpoint,

@@ -17,7 +17,8 @@ from mediround.config import (
 )
 from mediround.errors import ConfigError, WeightsError
 from mediround.model.checkpoint import read_tensors, write_tensors
-from mediround.model.loading import TENSOR_FILE, compose, load_model, save_model
+from mediround.model.folder import TENSOR_FILE, save_model
+from mediround.model.loading import compose, load_model
 from mediround.model.mediround import Drawn, MediRound
 
 

@@ -9,7 +9,8 @@ import torch
 
 from mediround.errors import ConfigError
 from mediround.model.checkpoint import load_exactly, read_tensors
-from mediround.model.loading import compose, save_model
+from mediround.model.folder import save_model
+from mediround.model.loading import compose
 from mediround.training import features
 from mediround.training.conversations import Conversations, orientations
 from mediround.training.curves import draw_curves

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 
 from mediround.errors import ConfigError, DatasetError
 from mediround.imaging.output import ensure_folder
-from mediround.model.loading import save_model
+from mediround.model.folder import save_model
 from mediround.training.beginning import begin, rounded
 from mediround.training.buckets import Drawn, Plan
 from mediround.training.checkpoints import BEST_FILE, LAST_FILE, Checkpoints, Progress
