@@ -96,6 +96,12 @@ def seeds_task(_order: dict[str, Any]) -> None:
     """Nothing: with its module the sandbox has imported the readers."""
 
 
+def one_task(order: dict[str, Any]) -> None:
+    """In the sandbox: read one file."""
+    warnings.simplefilter("ignore")
+    READERS[order["kind"]](Path(order["file"]))
+
+
 def batch_task(order: dict[str, Any]) -> dict[str, Any]:
     """In the sandbox: read inputs ``first`` to ``last`` of a kind; what became of them.
 

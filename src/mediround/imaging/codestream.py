@@ -10,10 +10,12 @@ import struct
 
 from pydicom import Dataset
 from pydicom.encaps import get_frame
+from pydicom.uid import RLELossless
 
 from mediround.errors import ImageFileError
 
 _JPEG_START, _J2K_START, _JP2_BOX = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  "
+_RLE_HEADER_BYTES = 64
 # Start-of-frame markers: JPEG (without the tables DHT C4, JPG C8, DAC CC) and JPEG-LS (F7).
 _FRAME_MARKERS = (set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
 
@@ -21,21 +23,39 @@ _FRAME_MARKERS = (set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
 def check_codestream(dataset: Dataset, frame: int, frames: int) -> None:
     """Refuse a compressed frame that announces another size than Rows and Columns.
 
-    Uncompressed and RLE frames pass: their decoded size follows from the DICOM header.
+    Uncompressed frames pass: their decoded size follows from the DICOM header. The segments of an
+    RLE frame announce nothing; they may be twice as long as what they are to become, at most.
 
     Raises:
-        ImageFileError: the sizes differ.
+        ImageFileError: the sizes differ, or a segment is too long.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated or "PixelData" not in dataset:
         return
     data = get_frame(dataset.PixelData, frame, number_of_frames=frames)
-    announced = announced_size(data)
     expected = (int(dataset.Rows), int(dataset.Columns))
+    if syntax == RLELossless:
+        _check_segments(data, expected[0] * expected[1])
+    announced = announced_size(data)
     if announced is not None and announced != expected:
         raise ImageFileError(
             f"a compressed frame of {announced[1]} x {announced[0]} pixels",
             expected=f"{expected[1]} x {expected[0]} as the DICOM header says",
+            remedy="export it again",
+        )
+
+
+def _check_segments(data: bytes, pixels: int) -> None:
+    """Refuse RLE segments that would inflate far beyond a byte a pixel (DICOM PS3.5, annex G)."""
+    if len(data) < _RLE_HEADER_BYTES:
+        return  # damaged: its decoder says so
+    count, *starts = struct.unpack_from("<16I", data)
+    ends = [*starts[1 : min(count, len(starts))], len(data)]
+    longest = max((end - start for start, end in zip(starts, ends, strict=False)), default=0)
+    if longest > 2 * pixels + _RLE_HEADER_BYTES:
+        raise ImageFileError(
+            f"a run-length segment of {longest:,} bytes for {pixels:,} pixels",
+            expected="at most two bytes a pixel",
             remedy="export it again",
         )
 

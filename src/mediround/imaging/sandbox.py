@@ -51,11 +51,12 @@ class Sandbox:
 
     Attributes:
         peak: most memory that one task held so far, in bytes.
+        longest: most CPU time that one task took so far, in seconds.
     """
 
     def __init__(self, at_once: int = 1, limits: DecodingLimits | None = None) -> None:
         self.limits = limits or DecodingLimits()
-        self.peak = 0
+        self.peak, self.longest = 0, 0.0
         self._idle: queue.LifoQueue[_Warden | None] = queue.LifoQueue()
         for _ in range(at_once):
             self._idle.put(None)
@@ -95,6 +96,7 @@ class Sandbox:
         with self._warden() as warden:
             answer = warden.ask(sent, self.limits.seconds + _GRACE_SECONDS)
         self.peak = max(self.peak, int(answer.get("peak", 0)))
+        self.longest = max(self.longest, float(answer.get("seconds", 0)))
         if "done" in answer:
             return answer["done"]
         if "refused" in answer:

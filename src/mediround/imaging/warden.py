@@ -8,7 +8,7 @@ orders before it. What it says of an order is one JSON object a line:
     {"refused": {"type", "found", …}}     a typed error, without the folders of this machine
     {"failed": "timeout" | "status -9" | "ValueError" …}
 
-and with it ``peak``, the most memory that the fork held, in bytes.
+and with it ``peak``, the most memory that the fork held, in bytes, and its CPU ``seconds``.
 """
 
 from __future__ import annotations
@@ -88,9 +88,10 @@ def _in_a_fork(task: Task, order: dict[str, Any]) -> Answer:
     _, status, used = os.wait4(child, 0)
     # Linux counts in KiB, macOS in bytes.
     peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    cost = {"peak": peak, "seconds": used.ru_utime + used.ru_stime}
     if failure is not None:
-        return {"failed": failure, "peak": peak}
-    return _judged(said, os.waitstatus_to_exitcode(status)) | {"peak": peak}
+        return {"failed": failure, **cost}
+    return _judged(said, os.waitstatus_to_exitcode(status)) | cost
 
 
 def _judged(said: bytes, status: int) -> Answer:

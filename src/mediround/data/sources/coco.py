@@ -116,7 +116,14 @@ class CocoSource:
             self._images, self._broken = _images(listed["images"])
             self._annotations, lost = _by_image(listed["annotations"])
             said = [str(each.get("name", "")) for each in listed.get("licenses", ())]
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise DatasetError(
                 f"{file.name} cannot be used ({type(error).__name__}: {error})",
                 expected="a COCO json with images, annotations and categories",

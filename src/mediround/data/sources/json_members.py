@@ -28,7 +28,7 @@ def json_members(path: Path) -> Iterator[tuple[str, Any]]:
     try:
         with path.open(encoding="utf-8") as handle:
             yield from _members(handle, path.name)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise DatasetError(f"{path.name} cannot be read ({error})") from error
 
 
