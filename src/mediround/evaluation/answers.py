@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from mediround import anatomy
+from mediround.data.words import chinese
 from mediround.dialogue import MARKER, markers
 
 SIZE_TOLERANCE = 0.25
@@ -42,6 +43,40 @@ _PLACE = re.compile(
     r"\b(left|right|front|behind|above|below|upper|lower|middle|inside|outside)\b", re.IGNORECASE
 )
 _YES_NO = re.compile(r"^\W*(yes|no)\b", re.IGNORECASE)
+_IN_ENGLISH = (
+    (re.compile(r"(约|大约)?\s*(\d+(?:\.\d+)?)\s*倍"), r" \2 times "),
+    (re.compile(r"平方厘米"), " cm2 "),
+    (re.compile(r"像素"), " pixels "),
+    (re.compile(r"从患者角度看|两者|目前"), " "),
+    *(
+        (re.compile(words), f" {said} ")
+        for words, said in (
+            ("左上", "upper left"),
+            ("右上", "upper right"),
+            ("左下", "lower left"),
+            ("右下", "lower right"),
+            ("^(是的|对|有)", "yes"),
+            ("^(没有|不是|否)", "no"),
+            ("左", "left"),
+            ("右", "right"),
+            ("前", "front"),
+            ("后", "behind"),
+            ("上", "above"),
+            ("下", "below"),
+            ("中央|中间|正中", "middle"),
+            ("一整块|一块|一个", "one"),
+            ("两|二", "two"),
+            ("三", "three"),
+            ("四", "four"),
+            ("五", "five"),
+            ("六", "six"),
+            ("七", "seven"),
+            ("八", "eight"),
+            ("九", "nine"),
+        )
+    ),
+)
+"""What Chinese answers say, in the English words that claims are read from; in this order."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +95,9 @@ class Claims:
         """Read ``text``."""
         bare = MARKER.sub(" ", text)
         names = anatomy.load().recognise(bare)
+        if chinese.is_chinese(bare):
+            names = chinese.recognise(bare)
+            bare = _in_english("" if names else bare) or _figures_of(bare)
         sizes = tuple(
             (float(number.replace(",", ".")), _unit(unit))
             for number, unit in _MEASURE.findall(bare)
@@ -83,6 +121,18 @@ class Claims:
         """Whether it claims anything at all."""
         told = (self.places, self.sizes, self.counts, self.masks, self.name, self.verdict)
         return any(map(bool, told))
+
+
+def _in_english(text: str) -> str:
+    """The claims of a Chinese sentence that names no structure, in English words."""
+    for pattern, said in _IN_ENGLISH:
+        text = pattern.sub(said, text)
+    return text
+
+
+def _figures_of(text: str) -> str:
+    """A Chinese sentence about named structures, without the characters of their names."""
+    return re.sub(r"[\u4e00-\u9fff]+", " ", re.sub(r"\d+(?:\.\d+)?\s*倍", " ", text))
 
 
 def agrees(answer: str, expected: str) -> bool | None:

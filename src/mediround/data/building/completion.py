@@ -81,7 +81,7 @@ def _sources(
 ) -> dict[str, Any]:
     """What the manifest says of each data set; and of sources with bad cases of their own."""
     bad = Counter(each.dataset for each in refused)
-    told = {
+    told: dict[str, Any] = {
         name: {
             "modality": origin.modality.value,
             "licence": origin.licence,

@@ -68,7 +68,7 @@ class ReferringDraft(Draft):
         reader: what a reader of the words knows.
         names: number -> name, whether the text has said it or not.
         asked: enquiries that were made.
-        is_english: there are words for every kind of round.
+        language: of questions and answers.
         shown_again: a second mask of something was supplied.
         last: the last round's link, its numbers and whether its answer named it; None after a
             round of another sort.
@@ -77,8 +77,10 @@ class ReferringDraft(Draft):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.reader = Reader(self.repertoire, self.known)
-        self.asker = Asker(self.settings.wording_split, self.rng, self.voice.register)
-        self.is_english = self.voice.language == "en"
+        self.language = self.voice.language
+        self.asker = Asker(
+            self.settings.wording_split, self.rng, self.voice.register, self.language
+        )
         self.names: dict[int, str] = {}
         self.shown_again = False
         self.asked: set[tuple[str, tuple[str, ...]]] = set()
@@ -113,12 +115,12 @@ class ReferringDraft(Draft):
     def show_again(self) -> bool:
         """Supply a second mask of something, once, and ask what it is."""
         again = [name for name, numbers in self.numbers.items() if len(numbers) < 2]
-        if not self.is_english or self.shown_again or not again or len(self.usable) < 2:
+        if self.shown_again or not again or len(self.usable) < 2:
             return False
         self.shown_again = True
         number = self.give(again[int(self.rng.integers(len(again)))])
         self.reader.copies.add(number)
-        said = enquiries.answer(self.scene, "ask_name", (self.names[number],))
+        said = enquiries.answer(self.scene, "ask_name", (self.names[number],), self.language)
         assert said is not None  # everything has a name
         guess = self.reader.guess_enquiry(self.scene, "ask_name", (number,))
         self._enquired("ask_name", (number,), said, guess)
@@ -127,7 +129,7 @@ class ReferringDraft(Draft):
     def enquire(self, *, needed: bool) -> bool:
         """Add a question that is answered in words, if one can be asked here."""
         kinds = [kind for kind in enquiries.WEIGHTS if kind in enquiries.ONE or len(self.names) > 1]
-        for _ in range(TRIES if self.names and self.is_english else 0):
+        for _ in range(TRIES if self.names else 0):
             kind = kinds[self._weighted([enquiries.WEIGHTS[kind] for kind in kinds])]
             options = self._answers(kind)
             if not options:
@@ -152,7 +154,7 @@ class ReferringDraft(Draft):
                 continue  # one number is enough for a conversation
             if (kind, names) in self.asked or (kind == "ask_name" and names[0] in self.told):
                 continue
-            said = enquiries.answer(self.scene, kind, names)
+            said = enquiries.answer(self.scene, kind, names, self.language)
             if said is not None:
                 found.setdefault(said, []).append(numbers)
         return found
@@ -160,7 +162,7 @@ class ReferringDraft(Draft):
     def _enquired(self, kind: str, numbers: tuple[int, ...], said: str, guess: float) -> None:
         names = tuple(self.names[number] for number in numbers)
         self.asked.update({(kind, names), (kind, names[::-1])})
-        unit = " in square centimetres" if self.scene.spacing else " in per cent of the picture"
+        unit = enquiries.unit_of(self.scene, self.language)
         query = self.asker.enquiry(kind, self.speaker.references(numbers), where=unit)
         self._record(query, said, (), kind, numbers, evidence_of(guess, {}))
         if kind in enquiries.TELLING:
@@ -172,7 +174,7 @@ class ReferringDraft(Draft):
     def drawn(self, allowed: Callable[[Choice], bool]) -> Choice | None:
         """A kind by its weight, then a target, then a link: no answer is commoner than another."""
         by_kind: dict[str, Sequence[AnyLink]] = dict(self.repertoire.by_kind)
-        for link in rankings(self.scene, list(self.numbers) if self.is_english else []):
+        for link in rankings(self.scene, list(self.numbers)):
             by_kind[link.kind] = [*by_kind.get(link.kind, ()), link]
         kinds = list(by_kind)
         older = self.rng.random() < self.settings.older_share

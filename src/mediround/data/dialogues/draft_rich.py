@@ -11,12 +11,15 @@ from mediround.data.dialogues.repertoire import AnyLink
 from mediround.data.scene.link import RelationKind
 from mediround.data.scene.relations_wide import WideKind
 from mediround.data.words import wording
-from mediround.data.words.questions import (
+from mediround.data.words.answers import (
     answer_several,
     answer_several_unnamed,
-    small_talk,
+    said,
     spoken,
 )
+from mediround.data.words.phrasebook import term
+from mediround.data.words.questions import small_talk
+from mediround.data.words.wording import called
 
 OTHER_CHOICE: Mapping[RelationKind | WideKind, RelationKind | WideKind] = {
     RelationKind.LARGER_OF: RelationKind.SMALLER_OF,
@@ -58,9 +61,7 @@ class RichDraft(ReferringDraft):
         """Add one round; False when nothing is left to ask."""
         before = self.last, self.pair_of_either
         self.last = self.pair_of_either = None
-        changes = (
-            any(before) and self.is_english and self.rng.random() < self.settings.correction_share
-        )
+        changes = any(before) and self.rng.random() < self.settings.correction_share
         if changes and self._change_mind(*before):
             return True
         if self.rng.random() < self.settings.necessary_share and self._add_needed():
@@ -68,8 +69,6 @@ class RichDraft(ReferringDraft):
         return self._add_easy() or self._add_needed() or self.refer(needed=False)
 
     def _add_needed(self) -> bool:
-        if not self.is_english:
-            return self.refer(needed=True)
         share = self.settings
         if self.rng.random() < share.enquiry_share and self.enquire(needed=True):
             return True
@@ -80,10 +79,6 @@ class RichDraft(ReferringDraft):
         return self.refer(needed=True) or self.show_again() or self.enquire(needed=True)
 
     def _add_easy(self) -> bool:
-        if not self.is_english:
-            return (
-                self.rng.random() < GIVEN_AWAY_SHARE and self.refer(needed=False)
-            ) or self._ask_new()
         share = self.settings
         if self.numbers and self.rng.random() < share.talk_share and self._talk():
             return True
@@ -139,13 +134,13 @@ class RichDraft(ReferringDraft):
             return False
         number = options[int(self.rng.integers(len(options)))]
         name = self.names[number]
-        said = self._no_counterpart(name)
-        assert said is not None  # options were chosen so
+        text = self._no_counterpart(name)
+        assert text is not None  # options were chosen so
         self.asked.add(("premise", (name,)))
         answers = [self._no_counterpart(other) for other in self.reader.possible(number)]
         guess = max(answers.count(each) for each in answers) / len(answers)
         query = self.asker.whole("premise", a=self.speaker.references([number])[0])
-        self._record(query, said, (), "premise", (number,), evidence_of(guess, {}))
+        self._record(query, text, (), "premise", (number,), evidence_of(guess, {}))
         self._tell(name, number)
         self.reader.deduce()
         return True
@@ -157,11 +152,14 @@ class RichDraft(ReferringDraft):
             return None
         if known.pair is None:
             single = known.laterality is None and known.noun == "organ"
-            return f"The {name} has no counterpart." if single else None
+            return self._said("no_counterpart", name) if single else None
         absent = known.pair not in self.scene.shapes and known.laterality is not None
         if absent and self.complete and known.pair in self.region_names:
-            return f"That would be the {known.pair}, which this image does not show."
+            return self._said("counterpart_not_shown", known.pair)
         return None
+
+    def _said(self, key: str, name: str) -> str:
+        return said(key, self.language, name=called(name, self.language))
 
     def _ask_two_relations(self) -> bool:
         """One question for two structures, each by a relation of its own."""
@@ -188,10 +186,10 @@ class RichDraft(ReferringDraft):
         if guess > GUESSABLE:
             return False
         query = self.asker.whole("two_relations", x=phrases[0], y=phrases[1])
-        query = f"{query} {self.asker.whole('unnamed_several')}"
+        query = self.asker.joined(query, self.asker.whole("unnamed_several"))
         refers = tuple(dict.fromkeys(numbers))
         entities = tuple(self._entity(c.link.target, refers) for c in (first, second))
-        text = answer_several_unnamed([entity.id for entity in entities])
+        text = answer_several_unnamed([entity.id for entity in entities], self.language)
         self._record(query, text, entities, "several", tuple(numbers), evidence_of(guess, {}))
         for choice, entity in zip((first, second), entities, strict=True):
             self.used.add((choice.link.kind, choice.link.references))
@@ -205,9 +203,9 @@ class RichDraft(ReferringDraft):
         else:
             fact = link.label if link.kind is RelationKind.FACT else None
             split = self.settings.wording_split
-            phrase = self.asker.choose(wording.phrases(link.kind, split, fact))
-            for gap, term in link.terms:
-                phrase = phrase.replace(f"{{{gap}}}", term)
+            phrase = self.asker.choose(wording.phrases(link.kind, split, fact, self.language))
+            for gap, word in link.terms:
+                phrase = phrase.replace(f"{{{gap}}}", term(word, self.language))
         for gap, reference in zip(("{a}", "{b}", "{c}"), references, strict=False):
             phrase = phrase.replace(gap, reference)
         return phrase
@@ -241,7 +239,8 @@ class RichDraft(ReferringDraft):
 
     def _answer_names(self, query: str, names: list[str]) -> None:
         entities = tuple(self._entity(name, ()) for name in names)
-        text = answer_several([(name, e.id) for name, e in zip(names, entities, strict=True)])
+        targets = [(name, e.id) for name, e in zip(names, entities, strict=True)]
+        text = answer_several(targets, self.language)
         self._record(query, text, entities, "several", (), evidence_of(1.0, {}))
         for name, entity in zip(names, entities, strict=True):
             self._tell(name, entity.id)
@@ -286,13 +285,14 @@ class RichDraft(ReferringDraft):
         if not drawn or ("ask_total", ()) in self.asked:
             return False
         self.asked.add(("ask_total", ()))
-        said = f"{spoken(drawn).capitalize()} so far."
+        text = said("total", self.language, count=spoken(drawn, self.language))
         query = self.asker.enquiry("ask_total", [])
-        self._record(query, said, (), "ask_total", (), evidence_of(1.0, {}))
+        self._record(query, text, (), "ask_total", (), evidence_of(1.0, {}))
         return True
 
     def _talk(self) -> bool:
-        pairs = [p for p in small_talk(self.settings.wording_split) if p[0] not in self.talked]
+        known = small_talk(self.settings.wording_split, self.language)
+        pairs = [pair for pair in known if pair[0] not in self.talked]
         query, text = pairs[int(self.rng.integers(len(pairs)))]
         self.talked.add(query)
         self._record(query, text, (), "talk", (), evidence_of(1.0, {}))

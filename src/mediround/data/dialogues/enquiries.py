@@ -10,58 +10,59 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from mediround.data.scene.relations import SIZE_RATIO, TOUCH, Scene, lies_clearly
-from mediround.data.words import wording
-from mediround.data.words.questions import spoken
+from mediround.data.words.answers import said, spoken
+from mediround.data.words.wording import Language, called, is_plural
 
 Answer = Callable[..., str | None]
 
-_TOWARDS: Final[Mapping[str, str]] = {
-    "L": "To the left of it, as seen by the patient.",
-    "R": "To the right of it, as seen by the patient.",
-    "A": "In front of it.",
-    "P": "Behind it.",
-    "S": "Above it.",
-    "I": "Below it.",
-}
 _IN_PICTURE: Final[Mapping[str, tuple[int, int]]] = {
-    "To the left of it in the picture.": (-1, 0),
-    "To the right of it in the picture.": (1, 0),
-    "Above it in the picture.": (0, -1),
-    "Below it in the picture.": (0, 1),
+    "picture_left": (-1, 0),
+    "picture_right": (1, 0),
+    "picture_above": (0, -1),
+    "picture_below": (0, 1),
 }
 _OFF_CENTRE: Final = 0.08  # of the picture's side: nearer to a middle line is on it
 
 
-def name_of(_: Scene, name: str) -> str | None:
+def name_of(_: Scene, name: str, language: Language) -> str | None:
     """What the structure is called."""
-    return f"Those are the {name}." if wording.is_plural(name) else f"That is the {name}."
+    key = "are_names" if is_plural(name) else "is_name"
+    return said(key, language, name=called(name, language))
 
 
-def side_of(scene: Scene, name: str) -> str | None:
+def side_of(scene: Scene, name: str, language: Language) -> str | None:
     """The side of the body, for structures that have a counterpart on the other side."""
     known = scene.atlas.find(name)
     if known is None or known.laterality is None:
         return None
-    return f"On the patient's {known.laterality}."
+    return said(known.laterality, language)
 
 
-def size_of(scene: Scene, name: str) -> str | None:
+def size_of(scene: Scene, name: str, language: Language) -> str | None:
     """The area in two figures: cm² where the spacing is known, else per cent of the picture."""
     shape = scene.shapes[name]
     if scene.spacing is not None:
-        return f"About {figures(shape.area * scene.spacing[0] * scene.spacing[1] / 100)} cm²."
-    return f"About {figures(100 * shape.area / shape.mask.size)} % of the picture."
+        area = shape.area * scene.spacing[0] * scene.spacing[1] / 100
+        return said("area", language, figure=figures(area))
+    return said("share", language, figure=figures(100 * shape.area / shape.mask.size))
 
 
-def count_of(scene: Scene, name: str) -> str | None:
+def unit_of(scene: Scene, language: Language) -> str:
+    """What a question for a size may add: in which unit."""
+    return said("in_area" if scene.spacing else "in_share", language)
+
+
+def count_of(scene: Scene, name: str, language: Language) -> str | None:
     """How many separate pieces the mask has."""
     pieces = scene.shapes[name].pieces
     if pieces is None:
         return None
-    return "It is in one piece." if pieces == 1 else f"There are {spoken(pieces)} separate pieces."
+    if pieces == 1:
+        return said("one_piece", language)
+    return said("pieces", language, count=spoken(pieces, language))
 
 
-def place_of(scene: Scene, name: str) -> str | None:
+def place_of(scene: Scene, name: str, language: Language) -> str | None:
     """The quarter of the picture, or its middle."""
     shape = scene.shapes[name]
     height, width = shape.mask.shape
@@ -69,39 +70,39 @@ def place_of(scene: Scene, name: str) -> str | None:
     if not shape.compact:
         return None
     if abs(across) < _OFF_CENTRE and abs(down) < _OFF_CENTRE:
-        return "Near the middle of the picture."
+        return said("middle", language)
     if abs(across) < _OFF_CENTRE or abs(down) < _OFF_CENTRE:
         return None
     vertical, horizontal = "upper" if down < 0 else "lower", "left" if across < 0 else "right"
-    return f"In the {vertical} {horizontal} quarter of the picture."
+    return said(f"{vertical}_{horizontal}", language)
 
 
-def larger_of(scene: Scene, name: str, other: str) -> str | None:
+def larger_of(scene: Scene, name: str, other: str, language: Language) -> str | None:
     """Which of two covers more pixels, and by how much."""
     large, small = sorted((scene.shapes[name], scene.shapes[other]), key=lambda s: -s.area)
     ratio = large.area / small.area
     if ratio < SIZE_RATIO:
         return None
-    times = f"about {figures(ratio)} times the area"
-    return f"The {large.name}, with {times} of the {small.name} in this image."
+    names = {"name": called(large.name, language), "other": called(small.name, language)}
+    return said("larger", language, figure=figures(ratio), **names)
 
 
-def order_of(scene: Scene, name: str, other: str) -> str | None:
+def order_of(scene: Scene, name: str, other: str, language: Language) -> str | None:
     """Where the first lies as seen from the second; the patient's directions where known."""
     target, reference = scene.shapes[name], scene.shapes[other]
     if not reference.compact:
         return None
-    steps = {_TOWARDS[letter]: step for letter, step in scene.steps.items()} or _IN_PICTURE
-    fitting = [said for said, step in steps.items() if lies_clearly(target, reference, step)]
-    return fitting[0] if len(fitting) == 1 else None
+    steps = {f"towards_{letter}": step for letter, step in scene.steps.items()} or _IN_PICTURE
+    fitting = [key for key, step in steps.items() if lies_clearly(target, reference, step)]
+    return said(fitting[0], language) if len(fitting) == 1 else None
 
 
-def contact_of(scene: Scene, name: str, other: str) -> str | None:
+def contact_of(scene: Scene, name: str, other: str, language: Language) -> str | None:
     """Whether two outlines touch."""
     pixels = scene.gap(name, other)
     if pixels <= TOUCH:
-        return "Yes, they touch."
-    return "No, there is a gap between them." if pixels > TOUCH + 2 * scene.margin else None
+        return said("touching", language)
+    return said("apart", language) if pixels > TOUCH + 2 * scene.margin else None
 
 
 ONE: Final[Mapping[str, Answer]] = {
@@ -132,11 +133,13 @@ UNGUESSABLE: Final = frozenset({"ask_size"})
 """Kinds whose answer no reader of the words can know, even one who knows the names."""
 
 
-def answer(scene: Scene, kind: str, names: tuple[str, ...]) -> str | None:
+def answer(
+    scene: Scene, kind: str, names: tuple[str, ...], language: Language = "en"
+) -> str | None:
     """The answer to a question about the masks of ``names``; None where there is no clear one."""
-    key = (kind, names)
+    key = (kind, names, language)
     if key not in scene.kept:
-        scene.kept[key] = (ONE[kind] if kind in ONE else TWO[kind])(scene, *names)
+        scene.kept[key] = (ONE[kind] if kind in ONE else TWO[kind])(scene, *names, language)
     found = scene.kept[key]
     assert found is None or isinstance(found, str)  # nobody else keeps anything under this key
     return found

@@ -9,7 +9,7 @@ from mediround.anatomy import Atlas
 from mediround.data.dialogues.settings import DialogueSettings
 from mediround.data.scene.relations import Link, Scene
 from mediround.data.scene.relations_wide import WideLink, wide_links
-from mediround.data.words import wording
+from mediround.data.words import chinese, wording
 
 AnyLink = Link | WideLink
 
@@ -57,7 +57,7 @@ class Repertoire:
         scene: the measured structures.
         split: which words may be used; links without words are left out.
         min_pixels: structures smaller than this are neither asked for nor referred to.
-        language: of the words; the wider links have English words only.
+        language: of the words.
     """
 
     def __init__(
@@ -108,8 +108,6 @@ class Repertoire:
     @cached_property
     def all_links(self) -> tuple[AnyLink, ...]:
         """The links of the default mixture and the wider ones."""
-        if self.language != "en":
-            return self.links
         return (*self.links, *(link for link in wide_links(self.scene) if self._shows(link)))
 
     @cached_property
@@ -135,7 +133,8 @@ class Repertoire:
             if known is None or known.laterality != "left" or not known.together:
                 continue
             if known.pair is not None and known.pair in self._usable:
-                found.append((name, known.pair, known.together[0]))
+                plural = chinese.unsided(name) if self.language == "zh" else known.together[0]
+                found.append((name, known.pair, plural))
         return tuple(found)
 
     @cached_property

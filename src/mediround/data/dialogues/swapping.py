@@ -19,7 +19,7 @@ from mediround.data.scene.relations import Scene
 from mediround.data.scene.relations_wide import RANKING, rankings
 from mediround.data.words import wording
 from mediround.data.words.questions import Asker
-from mediround.data.words.wording import Speaker
+from mediround.data.words.wording import Speaker, Voice, draw_voice
 from mediround.dialogue import Dialogue, Entity, Relation, Round
 
 ENQUIRY_SHARE = 0.3
@@ -48,7 +48,8 @@ def twin_dialogues(
     Both begin with masks without text and never name a structure before their last round, so
     nothing but the masks leads to the answers. None where the scene has no such pair.
     """
-    repertoire = Repertoire.of(scene, settings)
+    language = draw_voice(rng, chinese_share=settings.chinese_share).language
+    repertoire = Repertoire.of(scene, settings, language)
     for _ in range(TRIES):
         writer = _TwinWriter(scene, repertoire, settings, rng)
         if writer.begin():
@@ -69,8 +70,10 @@ class _TwinWriter:
         rng: np.random.Generator,
     ) -> None:
         self.scene, self.repertoire, self.rng = scene, repertoire, rng
-        self.speaker = Speaker(settings.wording_split, rng, scene.atlas)
-        self.asker = Asker(settings.wording_split, rng)
+        self.language = repertoire.language
+        voice = Voice(language=self.language)
+        self.speaker = Speaker(settings.wording_split, rng, scene.atlas, voice)
+        self.asker = Asker(settings.wording_split, rng, language=self.language)
         self.names: tuple[list[str], list[str]] = ([], [])
         self.given = 0
         self.born: list[int] = []
@@ -172,7 +175,7 @@ class _TwinWriter:
                 "needs_reference": 1.0,
                 "guess": round(self._guess(link), 3),
             }
-            text = wording.answer_unnamed(number)
+            text = self.speaker.answer_unnamed(number)
             self._record(side, query, text, (entity,), link.label, order, evidence)
             self.names[side].append(link.target)
         self.born.append(len(self.rounds[0]))
@@ -199,7 +202,7 @@ class _TwinWriter:
     def _enquired(self, kind: str, numbers: tuple[int, ...], answers: list[str]) -> None:
         self.asked.add((kind, numbers))
         self.is_over = kind in enquiries.TELLING
-        unit = " in square centimetres" if self.scene.spacing else " in per cent of the picture"
+        unit = enquiries.unit_of(self.scene, self.language)
         query = self.asker.enquiry(kind, self.speaker.references(numbers), where=unit)
         evidence = {"needs_reference": 1.0, "guess": 0.0 if kind in enquiries.UNGUESSABLE else 0.5}
         for side, said in enumerate(answers):
@@ -207,7 +210,11 @@ class _TwinWriter:
 
     def _answer(self, side: int, kind: str, numbers: tuple[int, ...]) -> str | None:
         names = tuple(self.names[side][number - 1] for number in numbers)
-        return None if len(set(names)) < len(names) else enquiries.answer(self.scene, kind, names)
+        return (
+            None
+            if len(set(names)) < len(names)
+            else enquiries.answer(self.scene, kind, names, self.language)
+        )
 
     def _guess(self, link: AnyLink) -> float:
         if link.kind in RANKING:
@@ -247,7 +254,7 @@ class _TwinWriter:
 
 def _by_references(repertoire: Repertoire) -> dict[frozenset[str], list[AnyLink]]:
     """The links of a scene by the names of their references, kept with the scene."""
-    key = (_INDEX, repertoire.split, repertoire.usable)
+    key = (_INDEX, repertoire.split, repertoire.usable, repertoire.language)
     kept = repertoire.scene.kept
     if key not in kept:
         index: dict[frozenset[str], list[AnyLink]] = {}

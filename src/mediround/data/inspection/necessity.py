@@ -20,8 +20,8 @@ from math import log
 
 from mediround import anatomy
 from mediround.data.scene.relations_wide import RANKING
-from mediround.data.words import wording
-from mediround.data.words.wording import LANGUAGES
+from mediround.data.words import chinese
+from mediround.data.words.phrasebook import term
 from mediround.dialogue import MARKER, Dialogue, Round
 
 LIMIT = 0.4
@@ -226,6 +226,8 @@ def _content(query: str) -> frozenset[str]:
     The relation itself is given to the oracle by its kind; what is left are nouns of the atlas
     ("vein"), substances and ordinals.
     """
+    if chinese.is_chinese(query):
+        return frozenset(word for word in _telling_terms() if word in query)
     found = re.findall(r"[a-z]+", MARKER.sub(" ", query.lower()))
     return frozenset(found) & _telling_words()
 
@@ -237,6 +239,15 @@ def _telling_words() -> frozenset[str]:
         words.update(entity.noun.split())
         words.update(word for media in entity.media.values() for m in media for word in m.split())
     return frozenset(words - {"structure", "part", "region", "of", "the"})
+
+
+@cache
+def _telling_terms() -> frozenset[str]:
+    """The same in Chinese, which is not divided into words."""
+    nouns = {entity.noun for entity in anatomy.load()} - {"structure", "part", "region"}
+    media = {m for e in anatomy.load() for media in e.media.values() for m in media}
+    terms = {term(word, "zh") for word in nouns | media}
+    return frozenset(terms | {"第一", "第二", "第三", "另一"})
 
 
 def _answer(each: Round) -> str:
@@ -262,12 +273,8 @@ def _excluded(kind: str, known: Mapping[int, str]) -> frozenset[str]:
 def _learn(each: Round, known: dict[int, str]) -> None:
     """Remember what the answer says: names of its own masks, and of what was asked about."""
     said = _mentioned(each.text)
-    unnamed = {
-        wording.answer_unnamed(e.id, language) for e in each.entities for language in LANGUAGES
-    }
     for entity in each.entities:
-        is_chinese = not each.text.isascii() and each.text not in unnamed
-        if entity.name is not None and (entity.name in said or is_chinese):
+        if entity.name is not None and entity.name in said:
             known[entity.id] = entity.name
     relation = each.relation
     if relation is None or relation.kind not in _IDENTIFYING:
@@ -279,4 +286,4 @@ def _learn(each: Round, known: dict[int, str]) -> None:
 
 @lru_cache(maxsize=50_000)
 def _mentioned(text: str) -> tuple[str, ...]:
-    return anatomy.load().recognise(text)
+    return chinese.recognise(text) if chinese.is_chinese(text) else anatomy.load().recognise(text)

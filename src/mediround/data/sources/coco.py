@@ -18,7 +18,7 @@ from mediround.data.sources.case import Case
 from mediround.data.sources.file_pairs import check_pattern, inside, patient_in, stem
 from mediround.data.sources.label_table import canonical
 from mediround.data.sources.labelled_slice import LabelledSlice, Structure
-from mediround.errors import CaseError, DatasetError, InputError
+from mediround.errors import CaseError, DatasetError
 from mediround.geometry import BoolMask, decode_rle
 from mediround.imaging.image import Image, Modality
 from mediround.imaging.raster import read_raster
@@ -178,8 +178,8 @@ class CocoSource:
             count = len(self._annotations[key])
             reason = CaseError(f"{count} annotations of image {key}", expected="a listed image")
             yield BrokenCase(self.name, f"image {key}", f"image {key}", reason)
-        for name, reason in self._broken.items():
-            yield BrokenCase(self.name, name, name, reason)
+        for name, error in self._broken.items():
+            yield BrokenCase(self.name, name, name, error)
 
     def _find_folder(self) -> Path:
         """Where the first file names lead to existing files."""
@@ -251,10 +251,10 @@ def _checked_polygon(points: Any, size: tuple[int, int], who: str) -> list[float
     return flat
 
 
-def _images(listed: Any) -> tuple[dict[str, dict[str, Any]], dict[str, InputError]]:
+def _images(listed: Any) -> tuple[dict[str, dict[str, Any]], dict[str, CaseError]]:
     """Id -> image, and what cannot be used: no object, no id, an id for the second time."""
     found: dict[str, dict[str, Any]] = {}
-    broken: dict[str, InputError] = {}
+    broken: dict[str, CaseError] = {}
     for place, image in enumerate(_list(listed, "images"), start=1):
         key = image.get("id") if isinstance(image, dict) else None
         if key is None:

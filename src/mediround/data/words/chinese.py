@@ -22,6 +22,15 @@ def names(entity: str) -> tuple[str, ...]:
     return _names().get(entity, ())
 
 
+def unsided(entity: str) -> str:
+    """The usual Chinese name of a left or right structure, without its side.
+
+    Raises:
+        KeyError: it has no such name.
+    """
+    return next(name[1:] for name in _names()[entity] if name[0] in SIDES.values())
+
+
 def recognise(text: str) -> tuple[str, ...]:
     """Canonical names of the structures mentioned in Chinese ``text``, in order, each once.
 

@@ -57,6 +57,8 @@ __all__ = [
     "answer",
     "answer_absent",
     "answer_unnamed",
+    "called",
+    "capital",
     "descriptions",
     "draw_voice",
     "fill",
@@ -153,7 +155,7 @@ class Speaker:
         voice = self.voice
         others = names(entity, self.split, self.atlas, voice.language, voice.register)
         if not others or self.rng.random() < _CANONICAL_SHARE:
-            return _canonical(entity, voice.language)
+            return called(entity, voice.language)
         return self.choose(others)
 
     def references(self, numbers: Sequence[int]) -> list[str]:
@@ -177,7 +179,7 @@ class Speaker:
         voice = self.voice
         frame = self.choose(frames(self.split, voice.register, pair=True, language=voice.language))
         filled = frame.replace("{x}", self._the(self.name(first)))
-        return self.slips(_capital(filled.replace("{y}", self._the(self.name(second)))))
+        return self.slips(capital(filled.replace("{y}", self._the(self.name(second)))))
 
     def relation_template(self, link: Link, *, named: bool) -> str:
         """A question with gaps ``{a}``, ``{b}``; without ``named`` it ends with the request."""
@@ -226,7 +228,7 @@ class Speaker:
 
     def _framed(self, phrase: str, plural: bool) -> str:
         options = _fitting(self.split, self.voice.register, self.voice.language, plural)
-        return _capital(self.choose(options).replace("{x}", phrase))
+        return capital(self.choose(options).replace("{x}", phrase))
 
     def _casual(self, query: str) -> str:
         """Now and then typed in haste: no capital, no full stop."""
@@ -243,7 +245,7 @@ def fill(template: str, references: Sequence[str]) -> str:
     filled = template.replace("{a}", references[0])
     if len(references) > 1:
         filled = filled.replace("{b}", references[1])
-    return _capital(filled)
+    return capital(filled)
 
 
 def is_plural(entity: str) -> bool:
@@ -254,10 +256,10 @@ def is_plural(entity: str) -> bool:
 def answer(targets: Sequence[tuple[str, int]], language: Language = "en") -> str:
     """The answer that names its targets: "The liver is [1] and the spleen is [2]."."""
     if language == "zh":
-        said = [f"{_canonical(name, language)}是 [{n}]" for name, n in targets]
+        said = [f"{called(name, language)}是 [{n}]" for name, n in targets]
         return "，".join(said) + "。"
     parts = [f"the {name} {'are' if is_plural(name) else 'is'} [{n}]" for name, n in targets]
-    return _capital(" and ".join(parts)) + "."
+    return capital(" and ".join(parts)) + "."
 
 
 def answer_unnamed(number: int, language: Language = "en") -> str:
@@ -268,7 +270,7 @@ def answer_unnamed(number: int, language: Language = "en") -> str:
 def answer_absent(entity: str, language: Language = "en") -> str:
     """The honest answer about a structure that the image does not show."""
     if language == "zh":
-        return f"图像中没有{_canonical(entity, language)}。"
+        return f"图像中没有{called(entity, language)}。"
     verb = "are" if is_plural(entity) else "is"
     return f"There {verb} no {entity} in this image."
 
@@ -283,7 +285,8 @@ def _fitting(
     return tuple(frame for frame in options if not _SINGULAR_VERB.search(frame))
 
 
-def _canonical(entity: str, language: Language) -> str:
+def called(entity: str, language: Language) -> str:
+    """What the structure is usually called: in English its canonical name."""
     known = chinese.names(entity) if language == "zh" else ()
     return known[0] if known else entity
 
@@ -292,5 +295,6 @@ def _happens(rng: np.random.Generator, share: float) -> bool:
     return share > 0 and bool(rng.random() < share)
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """``text`` with a capital at its beginning."""
     return text[:1].upper() + text[1:]
