@@ -89,6 +89,8 @@ export interface Session {
   rounds: Round[];
   entities: Entity[];
   exports: string[];
+  /** Formats that this session does not allow, with the reason. */
+  exports_refused: Record<string, string>;
 }
 
 export interface SessionSummary {

@@ -72,7 +72,14 @@ def browser() -> Iterator[Browser]:
         pytest.skip(f"none of {', '.join(_NAMES)} is installed: no browser to test the page with")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
+            executable_path=found,
+            # WebGL in software, so that every machine can draw volumes; the page itself without.
+            args=[
+                "--no-sandbox",
+                "--disable-gpu-compositing",
+                "--use-angle=swiftshader",
+                "--enable-unsafe-swiftshader",
+            ],
         )
         yield opened
         opened.close()

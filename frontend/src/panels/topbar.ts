@@ -108,5 +108,13 @@ function exportMenu(close: () => void): Node[] {
       h("span", {}, h("b", {}, name), h("small", {}, what)),
     );
   });
-  return [h("h2", {}, "Export"), h("div", { class: "menu" }, ...items)];
+  const refused = Object.entries(session.exports_refused).map(([to, why]) =>
+    h(
+      "button",
+      { type: "button", class: "item", "data-export": to, disabled: true },
+      icon("download"),
+      h("span", {}, h("b", {}, EXPORTS[to]?.[0] ?? to), h("small", {}, why)),
+    ),
+  );
+  return [h("h2", {}, "Export"), h("div", { class: "menu" }, ...items, ...refused)];
 }
