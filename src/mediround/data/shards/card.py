@@ -16,7 +16,6 @@ _CONTEXT: Mapping[str, Any] = {
     "citeAs": "cr:citeAs",
     "column": "cr:column",
     "conformsTo": "dct:conformsTo",
-    "containedIn": "cr:containedIn",
     "cr": "http://mlcommons.org/croissant/",
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
@@ -49,7 +48,7 @@ _CONTEXT: Mapping[str, Any] = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-"""The JSON-LD context that Croissant 1.0 prescribes."""
+"""The JSON-LD context of Croissant 1.0, in which "containedIn" is schema.org's."""
 
 _INDEX_FIELDS: Mapping[str, tuple[str, str]] = {
     "key": ("sc:Text", "Name of the image: 32 hexadecimal digits of its SHA-256."),
@@ -60,6 +59,12 @@ _INDEX_FIELDS: Mapping[str, tuple[str, str]] = {
     "modality": ("sc:Text", "CT, MR, US, XR, ENDOSCOPY, OTHER or UNKNOWN."),
     "dialogues": ("sc:Integer", "Number of dialogues about the image."),
 }
+
+_FILE_FIELDS: Mapping[str, tuple[str, str]] = {
+    "filename": ("sc:Text", "Key of the image, and .dialogues.jsonl."),
+    "content": ("sc:Text", "The dialogues about it, one JSON object a line: docs/format.md."),
+}
+_LINES = "dialogue-files"
 
 _COLUMNS = ("patients", "images", "dialogues", "rounds", "masks")
 
@@ -142,6 +147,17 @@ def croissant(manifest: Manifest, folder: Path) -> dict[str, Any]:
         _file(shard.path, "application/x-tar", shard.sha256, size=shard.bytes)
         for shard in manifest.shards
     ]
+    files.append(
+        {
+            "@type": "cr:FileSet",
+            "@id": _LINES,
+            "name": _LINES,
+            "description": "The dialogues about each image, one JSON object a line.",
+            "containedIn": [{"@id": shard.path} for shard in manifest.shards],
+            "encodingFormat": "application/jsonlines",
+            "includes": "*.dialogues.jsonl",
+        }
+    )
     return {
         "@context": dict(_CONTEXT),
         "@type": "sc:Dataset",
@@ -149,17 +165,14 @@ def croissant(manifest: Manifest, folder: Path) -> dict[str, Any]:
         "description": f"{totals['dialogues']:,} multi-round dialogues about {totals['images']:,} "
         "labelled medical images.",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "citeAs": "MediRound, arXiv:2511.12110",
         "license": licences,
         "version": f"{manifest.version}.0.0",
         "distribution": files,
         "recordSet": [
-            {
-                "@type": "cr:RecordSet",
-                "@id": "images",
-                "name": "images",
-                "key": {"@id": "images/key"},
-                "field": [_field(name, *told) for name, told in _INDEX_FIELDS.items()],
-            }
+            # Lines of JSON are columns to Croissant, and members of a tar are whole files.
+            _records("images", "key", _INDEX_FIELDS, ("fileObject", INDEX, "column")),
+            _records("dialogues", "filename", _FILE_FIELDS, ("fileSet", _LINES, "fileProperty")),
         ],
     }
 
@@ -176,14 +189,27 @@ def _file(name: str, kind: str, sha256: str, *, size: int | None = None) -> dict
     return told if size is None else told | {"contentSize": f"{size} B"}
 
 
-def _field(name: str, kind: str, description: str) -> dict[str, Any]:
+def _records(
+    name: str, key: str, fields: Mapping[str, tuple[str, str]], source: tuple[str, str, str]
+) -> dict[str, Any]:
+    """Records from a ``source``: file object or set, its name, and how a field is found in it."""
+    kind, place, by = source
     return {
-        "@type": "cr:Field",
-        "@id": f"images/{name}",
+        "@type": "cr:RecordSet",
+        "@id": name,
         "name": name,
-        "description": description,
-        "dataType": kind,
-        "source": {"fileObject": {"@id": INDEX}, "extract": {"jsonPath": f"$.{name}"}},
+        "key": {"@id": f"{name}/{key}"},
+        "field": [
+            {
+                "@type": "cr:Field",
+                "@id": f"{name}/{field}",
+                "name": field,
+                "description": description,
+                "dataType": type_,
+                "source": {kind: {"@id": place}, "extract": {by: field}},
+            }
+            for field, (type_, description) in fields.items()
+        ],
     }
 
 

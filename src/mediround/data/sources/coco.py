@@ -178,8 +178,8 @@ class CocoSource:
             count = len(self._annotations[key])
             reason = CaseError(f"{count} annotations of image {key}", expected="a listed image")
             yield BrokenCase(self.name, f"image {key}", f"image {key}", reason)
-        for name, error in self._broken.items():
-            yield BrokenCase(self.name, name, name, error)
+        for name, why in self._broken.items():
+            yield BrokenCase(self.name, name, name, why)
 
     def _find_folder(self) -> Path:
         """Where the first file names lead to existing files."""
