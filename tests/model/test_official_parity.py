@@ -26,6 +26,8 @@ from mediround.quirks import OfficialQuirks
 STATES, LOGITS = 1e-4, 5e-4
 PIXELS = 20
 """Pixels of a mask that may differ: those whose logit is next to 0."""
+SUMS = 1e-6
+"""Of boxes and metrics: single precision, where masks agree to the last pixel."""
 
 MODES = {
     "teacher_forced": (False, False),
@@ -70,10 +72,12 @@ def brightness(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray((pixels * std + mean) * 255)
 
 
-def few_differ(logits: Tensor, recorded: NDArray[np.bool_]) -> None:
+def few_differ(logits: Tensor, recorded: NDArray[np.bool_]) -> int:
+    """How many pixels of all masks differ."""
     assert logits.shape == recorded.shape
     differing = ((logits > 0).numpy() != recorded).sum((-2, -1))
     assert differing.max() <= PIXELS, differing
+    return int(differing.sum())
 
 
 @torch.inference_mode()
@@ -171,37 +175,45 @@ def test_inference_round_by_round(golden: Path, rolled: Rolled, dialogue: str, m
     near(low, recorded["low_res_logits_stride4"], LOGITS)
     logits = torch.stack([r.logits for r in found])
     near(logits[:, ::8, ::8], recorded["mask_logits_stride8"], LOGITS)
-    few_differ(logits, official.masks(recorded["mask_bits"], recorded["mask_shape"]))
+    masks = official.masks(recorded["mask_bits"], recorded["mask_shape"])
+    flipped = few_differ(logits, masks)
     assert [r.corrected for r in found] == recorded["refined"].tolist()
     scores = [np.nan if r.score is None else r.score for r in found]
     np.testing.assert_allclose(scores, recorded["judge_scores"], atol=1e-4)
-    near(found[-1].boxes, recorded["final_ref_boxes"], 0.01)
+    # A pixel that another machine's rounding flips moves an edge by as far as it lies out: boxes
+    # and crops are then compared in the test of updated references, from recorded masks.
+    edges = 0.01 if flipped else SUMS
+    near(found[-1].boxes, recorded["final_ref_boxes"], edges)
     kept_crops = recorded["final_ref_u8"]  # not recorded where they are the annotated ones
     assert len(kept_crops) in (0, len(crops))
     for crop, wanted in zip(crops.numpy(), kept_crops, strict=False):
         differing = np.abs(brightness(crop) - wanted) > 0.5
-        assert differing.mean() < 0.01
+        assert differing.mean() <= (0.01 if flipped else 0)
     for each, kept in zip(found, meta, strict=True):
         assert each.score == pytest.approx(kept["judge_score"], abs=1e-4)
         assert each.corrected == kept["refined"]
         assert int((each.logits > 0).sum()) == pytest.approx(kept["foreground_pixels"], abs=PIXELS)
         boxes = np.array(kept["boxes_in"], np.float32).reshape(-1, 4)
-        near(each.boxes, boxes, 0.01)
+        near(each.boxes, boxes, edges)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_metrics_of_the_validation_loop(golden: Path, rolled: Rolled, mode: str) -> None:
     recorded = official.values(golden, "metrics_modes.json")[mode]
-    everything = OfficialScores(official.OFFICIAL)
+    everything, within = OfficialScores(official.OFFICIAL), SUMS
     for dialogue in official.DIALOGUES:
+        kept = official.arrays(golden, f"{dialogue}/mode_{mode}.npz")
+        masks = official.masks(kept["mask_bits"], kept["mask_shape"])
+        if few_differ(torch.stack([r.logits for r in rolled(dialogue, mode)[0]]), masks):
+            within = 1e-3  # 20 pixels of the smallest structure; see PIXELS
         alone = OfficialScores(official.OFFICIAL)
         targets = official.sample(golden, dialogue).targets.numpy() > 0
         for place, outcome in enumerate(rolled(dialogue, mode)[0]):
             drawn = (outcome.logits > 0).numpy()
             alone.add(place, drawn, targets[place])
             everything.add(place, drawn, targets[place])
-        assert alone.scalars() == pytest.approx(recorded[dialogue], abs=1e-3)
-    assert everything.scalars() == pytest.approx(recorded["all_dialogues"], abs=1e-3)
+        assert alone.scalars() == pytest.approx(recorded[dialogue], abs=within)
+    assert everything.scalars() == pytest.approx(recorded["all_dialogues"], abs=within)
 
 
 def test_the_first_target_decides_the_size_of_masks_only_as_a_quirk(golden: Path) -> None:

@@ -14,6 +14,8 @@ from rich.text import Text
 
 from mediround.cli.opening import (
     ImagePath,
+    LowBit,
+    LowBits,
     ModalityName,
     ModelName,
     PlaneName,
@@ -47,6 +49,7 @@ def chat(
     slice_: SliceIndex = None,
     plane: PlaneName = None,
     modality: ModalityName = None,
+    low_bit: LowBits = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="DIR", help="Keep session and picture here, always."),
@@ -65,9 +68,11 @@ def chat(
     if out is not None:
         ensure_folder(out)
     if resume is None:
-        session = open_session(image, model, slice_=slice_, plane=plane, modality=modality)
+        session = open_session(
+            image, model, slice_=slice_, plane=plane, modality=modality, low_bit=low_bit
+        )
     else:
-        session = _resumed(resume, image, model)
+        session = _resumed(resume, image, model, low_bit)
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mediround-")))
         Chat(session, Console(highlight=False), folder, kept=out is not None).run()
@@ -185,11 +190,11 @@ def _command(line: str, *, most: int) -> tuple[str, str | tuple[str, ...] | None
     return word, arguments[0] if arguments else None
 
 
-def _resumed(file: Path, image: str, model: str) -> Session:
+def _resumed(file: Path, image: str, model: str, low_bit: LowBit | None) -> Session:
     with moving_line("starting …") as progress:
         from mediround.session import load
         from mediround.session.store import SessionFile
 
         SessionFile.read(file)
         progress(f"loading {model} …")
-        return load(model).resume(file, image=Path(image).absolute())
+        return load(model, low_bit=low_bit).resume(file, image=Path(image).absolute())

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mediround.cli.opening import LowBits
+
 
 class Text(StrEnum):
     """Whose words the answers are."""
@@ -35,13 +37,6 @@ class Correction(StrEnum):
 
     ON = "on"
     OFF = "off"
-
-
-class LowBit(StrEnum):
-    """In how many bits the language model's weights are held."""
-
-    INT8 = "int8"
-    INT4 = "int4"
 
 
 class Split(StrEnum):
@@ -122,9 +117,7 @@ def evaluate(  # one parameter an option
     ] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or a CUDA device.")] = "auto",
-    low_bit: Annotated[
-        LowBit | None, typer.Option(help="Hold the language model's weights in 8 or 4 bits.")
-    ] = None,
+    low_bit: LowBits = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Measure a model round by round on labelled images.

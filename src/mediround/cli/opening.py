@@ -1,7 +1,8 @@
-"""What ``segment`` and ``chat`` have in common: their options, and the way to a session."""
+"""What commands that load a model have in common: their options, and the way to a session."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -13,6 +14,14 @@ from mediround.errors import ImageFileError
 if TYPE_CHECKING:
     from mediround.imaging import Plane
     from mediround.session import Session
+
+
+class LowBit(StrEnum):
+    """In how many bits the language model's weights are held."""
+
+    INT8 = "int8"
+    INT4 = "int4"
+
 
 ImagePath = Annotated[
     str,
@@ -32,6 +41,11 @@ PlaneName = Annotated[
 ModalityName = Annotated[
     str | None,
     typer.Option("--modality", help="CT, MR, US, XR, ENDOSCOPY; default what the file says."),
+]
+
+LowBits = Annotated[
+    LowBit | None,
+    typer.Option("--low-bit", help="Hold the language model's weights in 8 or 4 bits."),
 ]
 
 
@@ -56,6 +70,7 @@ def open_session(
     slice_: int | None = None,
     plane: str | None = None,
     modality: str | None = None,
+    low_bit: LowBit | None = None,
     first_query: str | None = None,
 ) -> Session:
     """Read the image, then load the model: a bad image is reported before the long part.
@@ -66,12 +81,15 @@ def open_session(
         slice_: see ``Model.open``.
         plane: see ``Model.open``.
         modality: see ``Model.open``.
+        low_bit: see ``mediround.load``.
         first_query: checked as the question of round 1.
 
     Raises:
         InputError: the image, slice, plane, modality or question cannot be used, or there is no
             such model.
         WeightsError: the model's weights are missing or damaged.
+        ConfigError: ``low_bit`` does not fit the model.
+        DependencyError: ``low_bit`` needs a package that is not installed.
     """
     with moving_line("starting …") as progress:
         from mediround.dialogue import Dialogue
@@ -85,6 +103,6 @@ def open_session(
         # Saved sessions name the image; a full path is found again from anywhere.
         found = open_source(Path(image).absolute(), slice_, cast("Plane | None", plane), modality)
         progress(f"loading {model} …")
-        loaded = load(model)
+        loaded = load(model, low_bit=low_bit)
         progress("looking at the image …")
         return Session(loaded, *found)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from mediround.cli.opening import (
     ImagePath,
+    LowBits,
     ModalityName,
     ModelName,
     PlaneName,
@@ -42,6 +43,7 @@ def segment(
     slice_: SliceIndex = None,
     plane: PlaneName = None,
     modality: ModalityName = None,
+    low_bit: LowBits = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -57,7 +59,13 @@ def segment(
 
     ensure_folder(out)
     session = open_session(
-        image, model, slice_=slice_, plane=plane, modality=modality, first_query=query[0]
+        image,
+        model,
+        slice_=slice_,
+        plane=plane,
+        modality=modality,
+        low_bit=low_bit,
+        first_query=query[0],
     )
     console = Console(quiet=as_json, highlight=False)
     show_start(console, session)

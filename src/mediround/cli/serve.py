@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mediround.cli.opening import ModelName
+from mediround.cli.opening import LowBits, ModelName
 from mediround.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,9 +46,23 @@ def serve(
         typer.Option("--database", metavar="URL", help="SQLAlchemy URL; default SQLite."),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 …")] = "auto",
+    low_bit: LowBits = None,
+    at_once: Annotated[
+        int,
+        typer.Option(
+            "--at-once",
+            min=0,
+            max=64,
+            help="Questions answered at the same time; 0: one a core, up to 4.",
+        ),
+    ] = 0,
     live_sessions: Annotated[
         int, typer.Option("--live-sessions", min=1, help="Most sessions in memory.")
     ] = 64,
+    work_rate: Annotated[
+        float,
+        typer.Option("--work-rate", min=0.1, help="Questions and changes a second, of one user."),
+    ] = 5.0,
     upload_mb: Annotated[
         int, typer.Option("--upload-mb", min=1, help="Largest upload, in MiB.")
     ] = 1024,
@@ -60,7 +74,7 @@ def serve(
 
     Without a token it answers this machine alone. Research use only, not a medical device.
     """
-    from mediround.server.settings import ServerSettings, parse_tokens
+    from mediround.server.settings import Rates, ServerSettings, parse_tokens
 
     words = list(token or []) + _lines(token_file)
     made = secrets.token_urlsafe(24) if AUTO in words else None
@@ -70,6 +84,8 @@ def serve(
         host=host,
         port=port,
         tokens=parse_tokens([made if word == AUTO and made else word for word in words]),
+        at_once=at_once,
+        rates=Rates(work=work_rate, work_burst=max(40, int(8 * work_rate))),
         live_sessions=live_sessions,
         upload_bytes=upload_mb * 2**20,
     )
@@ -84,7 +100,7 @@ def serve(
         typer.echo(f"{address}#token={made}" if made else address)
         typer.echo(f"Sessions are kept in {settings.data}. {NOTICE}")
 
-    run(settings, lambda: load(model, device=device), announce)
+    run(settings, lambda: load(model, device=device, low_bit=low_bit), announce)
 
 
 def _check(settings: ServerSettings) -> None:
