@@ -1,9 +1,15 @@
-"""Many sessions at once on one server: no cross-talk, latency, memory.
+"""Many sessions at once on one server: no cross-talk, latency, memory, throughput.
 
     python -m benchmarks.serve --sessions 50 --rounds 20
+    python -m benchmarks.serve --model nano --sessions 10 --rounds 4
+    python -m benchmarks.serve --model nano --first-rounds 16 --at-once 1 2
 
 Starts a real server process on loopback, talks in all sessions at once, each in a thread of its
-own, then holds every dialogue again, one after another. Both must be equal to the last bit.
+own, then holds every dialogue again, one after another: words and masks must be equal, scores to
+four decimals (a processor may round otherwise in another order of work).
+
+``--first-rounds N`` measures something else: N new images, each with one question, asked all at
+once of servers that answer 1, 2, … questions at the same time, side by side.
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ import numpy as np
 from benchmarks.record import about, write
 
 from mediround.client import Client, RemoteSession
+from mediround.dialogue import Dialogue
 
 QUESTIONS = (
     "Segment the liver.",
@@ -30,18 +37,19 @@ QUESTIONS = (
     "Show me the left kidney and the spleen.",
     "The counterpart of the last mask.",
 )
+UNHURRIED = ("--work-rate", "1000")
 RESULTS = Path(__file__).with_name("results")
 
 
 @contextmanager
-def serving(data: Path, model: str, live: int) -> Iterator[tuple[str, int]]:
+def serving(data: Path, model: str, live: int, at_once: int = 0) -> Iterator[tuple[str, int]]:
     """Address and process id of a server."""
+    command = ["-m", "mediround", "serve", "--port", "0", "--model", model, *UNHURRIED]
     if model == "talkative":
-        command = ["-m", "benchmarks.talkative", "--live-sessions", str(live)]
-    else:
-        command = ["-m", "mediround", "serve", "--port", "0", "--model", model]
+        command = ["-m", "benchmarks.talkative"]
+    bounds = ["--live-sessions", str(live), "--at-once", str(at_once), "--data-dir", str(data)]
     process = subprocess.Popen(
-        [sys.executable, *command, "--data-dir", str(data)], stdout=subprocess.PIPE, text=True
+        [sys.executable, *command, *bounds], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
@@ -72,6 +80,48 @@ def resident(process: int) -> float:
     status = Path(f"/proc/{process}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) / 1024
+
+
+def same(one: Dialogue, other: Dialogue) -> bool:
+    """Equal words and masks, scores to four decimals."""
+    if [(r.query, r.text) for r in one.rounds] != [(r.query, r.text) for r in other.rounds]:
+        return False
+    pairs = list(zip(one.entities(), other.entities(), strict=True))
+    return all(
+        a.model_dump(exclude={"score"}) == b.model_dump(exclude={"score"})
+        and abs((a.score or 0) - (b.score or 0)) < 1e-4
+        for a, b in pairs
+    )
+
+
+def first_rounds(model: str, count: int, at_once: int, folder: Path) -> dict[str, float]:
+    """``count`` new images with one question each, all asked at the same time."""
+    random = np.random.default_rng(0)
+    with serving(folder, model, count, at_once) as (address, process), Client(address) as client:
+        warm = client.open(random.integers(0, 255, (256, 256), dtype=np.uint8))
+        warm.ask(QUESTIONS[0])
+        uploads = [
+            client.upload(random.integers(0, 255, (256, 256), dtype=np.uint8)) for _ in range(count)
+        ]
+        seconds: list[float] = []
+        began = time.perf_counter()
+
+        def work(upload: Any) -> None:
+            client.open_uploaded(upload).ask(QUESTIONS[0])
+            seconds.append(time.perf_counter() - began)
+
+        threads = [threading.Thread(target=work, args=(each,)) for each in uploads]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(seconds) == count
+        return {
+            "at_once": at_once,
+            "first_rounds_per_second": count / max(seconds),
+            "seconds_p50": float(np.median(seconds)),
+            "server_mib": resident(process),
+        }
 
 
 def measure(sessions: int, rounds: int, model: str, live: int, folder: Path) -> dict[str, Any]:
@@ -114,7 +164,9 @@ def measure(sessions: int, rounds: int, model: str, live: int, folder: Path) -> 
         for which, session in enumerate(apart):
             talk(session, which, rounds, alone)
         serial = time.perf_counter() - began
-        equal = [one.dialogue == two.dialogue for one, two in zip(together, apart, strict=True)]
+        pairs = [(one.dialogue, two.dialogue) for one, two in zip(together, apart, strict=True)]
+        equal = [same(one, two) for one, two in pairs]
+        identical = [one == two for one, two in pairs]
         masks = sum(1 for each in together for _ in each.entities)
     later = [second for each in seconds[1:] for second in each]
     half = memory[len(memory) // 2 :]
@@ -124,6 +176,7 @@ def measure(sessions: int, rounds: int, model: str, live: int, folder: Path) -> 
         "rounds": rounds,
         "live_sessions": live,
         "equal_to_serial": sum(equal),
+        "equal_to_the_last_bit": sum(identical),
         "masks": masks,
         "rounds_per_second": {
             "together": sessions * rounds / wall,
@@ -151,8 +204,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--model", default="talkative", help="a preset, or the tiny one that talks")
     parser.add_argument("--live-sessions", type=int, default=64)
+    parser.add_argument("--first-rounds", type=int, metavar="N")
+    parser.add_argument("--at-once", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--repeat", type=int, default=3, help="of --first-rounds, interleaved")
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args(arguments)
+    if chosen.first_rounds is not None:
+        return _compare(chosen)
     with tempfile.TemporaryDirectory() as folder:
         found = measure(
             chosen.sessions, chosen.rounds, chosen.model, chosen.live_sessions, Path(folder)
@@ -162,6 +220,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{name:24} {value}")
     print(write(chosen.out, f"serve-{chosen.model}", record))
     return 0 if found["equal_to_serial"] == chosen.sessions else 1
+
+
+def _compare(chosen: argparse.Namespace) -> int:
+    rows: dict[int, list[dict[str, float]]] = {each: [] for each in chosen.at_once}
+    for _ in range(chosen.repeat):
+        for at_once, measured in rows.items():
+            with tempfile.TemporaryDirectory() as folder:
+                found = first_rounds(chosen.model, chosen.first_rounds, at_once, Path(folder))
+            measured.append(found)
+            print(*(f"{name} {value:.3g}" for name, value in found.items()), flush=True)
+    medians = {
+        each: float(np.median([row["first_rounds_per_second"] for row in measured]))
+        for each, measured in rows.items()
+    }
+    ratios = {each: value / medians[chosen.at_once[0]] for each, value in medians.items()}
+    print("times", chosen.at_once[0], "at once:", ratios)
+    runs = [row for measured in rows.values() for row in measured]
+    content = {"model": chosen.model, "images": chosen.first_rounds, "runs": runs, "ratio": ratios}
+    print(write(chosen.out, f"serve-first-{chosen.model}", about("serve") | content))
+    return 0
 
 
 if __name__ == "__main__":

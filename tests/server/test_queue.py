@@ -53,7 +53,12 @@ def test_full_and_closed_queues_refuse() -> None:
     queue.close()
     with pytest.raises(BusyError, match="stopping"):
         queue.put(job("d"))
-    assert [queue.take() is None for _ in range(4)] == [False, False, False, True]
+    for name in "aba":
+        taken = queue.take()
+        assert taken is not None
+        assert taken.session == name
+        taken.run()
+    assert queue.take() is None
 
 
 def test_only_questions_are_cancelled() -> None:
@@ -71,6 +76,38 @@ def test_only_questions_are_cancelled() -> None:
         asked.result.result()
     assert changed.result.result() == "a"
     assert not queue.busy("a")
+
+
+def test_workers_never_share_a_session() -> None:
+    queue = FairQueue(200, 100)
+    inside: Counter[str] = Counter()
+    most: list[int] = []
+    together = threading.Barrier(2)
+
+    def work(job: Job) -> None:
+        inside[job.session] += 1
+        assert inside[job.session] == 1
+        most.append(queue.running)
+        if job.session in "xy":  # these two can only end side by side
+            together.wait(20)
+        inside[job.session] -= 1
+
+    def serve() -> None:
+        while (taken := queue.take()) is not None:
+            taken.run()
+
+    jobs = [Job(name, work) for name in "xyaaabbbcccaaab"]
+    for each in jobs:
+        queue.put(each)
+    queue.close()
+    workers = [threading.Thread(target=serve) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [each.result.exception() for each in jobs] == [None] * len(jobs)
+    assert max(most) >= 2
+    assert queue.running == 0
 
 
 def test_taking_waits() -> None:

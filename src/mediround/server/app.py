@@ -78,6 +78,7 @@ def create_app(settings: ServerSettings, load: Callable[[], Model]) -> FastAPI:
             # Questions that wait are still answered: the process ends when nothing is lost.
             await anyio.to_thread.run_sync(found.engine.stop, _STOP_SECONDS)
             await anyio.to_thread.run_sync(found.sandbox.close)
+            found.database.dispose()
 
     app = FastAPI(
         title="mediround",
@@ -107,4 +108,4 @@ def _services(settings: ServerSettings, load: Callable[[], Model], metrics: Metr
     engine = SessionEngine(load, uploads, history, settings)
     engine.finished = metrics.work
     metrics.watch(engine)
-    return Services(settings, sandbox, uploads, history, engine, metrics)
+    return Services(settings, database, sandbox, uploads, history, engine, metrics)

@@ -1,7 +1,7 @@
-"""The one thread that asks the model and changes sessions, and what others ask of it.
+"""The few threads that ask the model and change sessions, and what others ask of them.
 
-Everything that changes a dialogue goes through its queue, so a session has one writer, and a
-change is answered once it is on disk.
+Everything that changes a dialogue goes through their queue, which never gives two of them the same
+session: it has one writer, and a change is answered once it is on disk.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SessionEngine:
     """Sessions of many people with one model.
 
     Args:
-        load: returns the model; called in the engine's own thread.
+        load: returns the model; called in a thread of the engine.
         uploads: the images.
         history: the sessions.
         settings: bounds of queue, pool and memories.
@@ -63,16 +63,18 @@ class SessionEngine:
         self.model: RememberingModel | None = None
         self.failure: BaseException | None = None
         self.finished: Callable[[str, float], None] = lambda _kind, _seconds: None
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._lanes: list[threading.Thread] = [self._lane(self._begin)]
 
     def start(self) -> None:
         """Load the model, then work; returns at once."""
-        self._thread.start()
+        self._lanes[0].start()
 
     def stop(self, seconds: float) -> None:
         """Take no more questions and finish those that wait, for at most ``seconds``."""
         self.queue.close()
-        self._thread.join(seconds)
+        end = time.monotonic() + seconds
+        for lane in self._lanes:
+            lane.join(max(0.0, end - time.monotonic()))
 
     # Each of these lines up and returns at once; the job's result is the ``Stored`` session.
 
@@ -211,16 +213,45 @@ class SessionEngine:
         image, source = open_place(self._uploads, stored)
         return Session(self.model, image, source, stored.dialogue)
 
-    def _run(self) -> None:
+    @staticmethod
+    def _lane(work: Callable[[], None]) -> threading.Thread:
+        return threading.Thread(target=work, name="engine", daemon=True)
+
+    def _begin(self) -> None:
+        """Load the model, then start the other lanes and be one of them."""
+        threads = torch.get_num_threads()
+        lanes = 1
         try:
             disk = FeatureDisk(self._settings.data / "features", self._settings.spill_bytes)
-            self.model = RememberingModel(self._load(), disk, self._settings.feature_bytes)
+            model = RememberingModel(self._load(), disk, self._settings.feature_bytes)
+            lanes = self._settings.at_once or lanes_for(model.network.device, threads)
+            self.pool.least = lanes
+            self.model = model
         except BaseException as error:  # told to everybody who asks
             self.failure = error
             logger.exception("the model could not be loaded")
+        share = max(1, threads // lanes)
+        others = [self._lane(lambda: self._work_on(share)) for _ in range(lanes - 1)]
+        self._lanes += others
+        for lane in others:
+            lane.start()
+        self._work_on(share)
+
+    def _work_on(self, threads: int) -> None:
+        # Each lane computes with its share: small operations gain little from more threads, and
+        # a dialogue is mostly made of those.
+        torch.set_num_threads(threads)
         while (job := self.queue.take()) is not None:
             job.run()
             del job  # a finished job must not keep its session in memory
+
+
+def lanes_for(device: torch.device, threads: int) -> int:
+    """How many questions are answered at the same time unless the operator says so.
+
+    One a core, up to four, where the processor computes. An accelerator does one after another.
+    """
+    return min(4, threads) if device.type == "cpu" else 1
 
 
 def open_place(uploads: Uploads, stored: Stored) -> tuple[Image, Source]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from collections import OrderedDict
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -14,7 +16,7 @@ from safetensors.torch import load_file, save
 from mediround.imaging import Image
 from mediround.imaging.output import replacing
 from mediround.model.mediround import ImageFeatures
-from mediround.model.view import look
+from mediround.model.view import View, look
 from mediround.session.model import Encoded, Model
 
 logger = logging.getLogger(__name__)
@@ -69,46 +71,67 @@ class FeatureDisk:
 class RememberingModel(Model):
     """As its base, but images are remembered up to ``most`` bytes, and beyond that on ``disk``.
 
-    Used by one thread at a time.
+    Several threads may compute at the same time: a network that only answers changes nothing of
+    itself. (One whose adapter is switched off for a turn does; a server never does that.)
     """
 
     def __init__(self, model: Model, disk: FeatureDisk, most: int) -> None:
         super().__init__(model.network, model.name, model.weights_sha256)
+        self.lock = nullcontext()
         self._disk, self._most = disk, most
+        self._memory = threading.Lock()
+        self._turns: dict[str, threading.Lock] = {}
         self._kept: OrderedDict[str, Encoded] = OrderedDict()
         self.encoded_images = self.found_on_disk = 0
 
     @property
     def kept_bytes(self) -> int:
         """Memory of the encoded images."""
-        return sum(_nbytes(each.features) for each in self._kept.values())
+        return sum(_nbytes(each.features) for each in list(self._kept.values()))
 
     @torch.inference_mode()
     def encode(self, image: Image) -> Encoded:
         """Encode an image once, whatever happens to memory in between."""
         key = self._key(image)
-        with self.lock:
-            if key not in self._kept:
-                view, device = look(image, self.network.config), self.network.device
-                features = self._disk.get(key, device)
-                if features is None:
-                    pixels = [torch.from_numpy(each).to(device) for each in view.pixels]
-                    # In the layout of the file, so that it does not matter which one is used.
-                    features = _plain(self.network.see(*pixels))
-                    self._disk.put(key, features)
-                    self.encoded_images += 1
-                else:
-                    self.found_on_disk += 1
-                self._kept[key] = Encoded(features, view)
-            self._kept.move_to_end(key)
-            found = self._kept[key]
-            while len(self._kept) > 1 and self.kept_bytes > self._most:
-                self._kept.popitem(last=False)
-            return found
+        with self._memory:
+            turn = self._turns.setdefault(key, threading.Lock())
+        with turn:  # whoever comes second with the same image finds it encoded
+            found = self._remembered(key)
+            if found is None:
+                view = look(image, self.network.config)
+                found = Encoded(self._features(key, view), view)
+            self._remember(key, found)
+        return found
 
     def forget(self) -> None:
         """Drop what is in memory."""
-        self._kept.clear()
+        with self._memory:
+            self._kept.clear()
+
+    def _remembered(self, key: str) -> Encoded | None:
+        with self._memory:
+            return self._kept.get(key)
+
+    def _remember(self, key: str, encoded: Encoded) -> None:
+        with self._memory:
+            self._turns.pop(key, None)
+            self._kept[key] = encoded
+            self._kept.move_to_end(key)
+            while len(self._kept) > 1 and self.kept_bytes > self._most:
+                self._kept.popitem(last=False)
+
+    def _features(self, key: str, view: View) -> ImageFeatures:
+        device = self.network.device
+        found = self._disk.get(key, device)
+        if found is not None:
+            self.found_on_disk += 1
+            return found
+        pixels = [torch.from_numpy(each).to(device) for each in view.pixels]
+        # In the layout of the file, so that it does not matter which one is used.
+        features = _plain(self.network.see(*pixels))
+        self._disk.put(key, features)
+        self.encoded_images += 1
+        return features
 
     def _key(self, image: Image) -> str:
         config = hashlib.sha256(self.network.config.to_json().encode()).hexdigest()

@@ -21,7 +21,7 @@ from mediround.errors import MediRoundError
 from mediround.server import audit
 from mediround.server.database import StorageError
 from mediround.server.mask_store import with_masks, without_masks
-from mediround.server.tables import MaskRow, SessionRow, VersionRow, now
+from mediround.server.tables import MaskRow, SessionRow, VersionRow, is_id, now
 
 T = TypeVar("T")
 
@@ -225,7 +225,7 @@ class History:
 
     @staticmethod
     def _row(transaction: Transaction, session: str, owner: str) -> SessionRow:
-        row = transaction.get(SessionRow, session)
+        row = transaction.get(SessionRow, session) if is_id(session) else None
         if row is None or row.owner != owner:
             raise NotFoundError("there is no such session")
         return row

@@ -6,6 +6,7 @@ nothing else.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,10 +24,20 @@ class Live:
 
 
 class LivePool:
-    """At most ``most`` sessions holding at most ``most_bytes`` of keys and values."""
+    """At most ``most`` sessions holding at most ``most_bytes`` of keys and values.
+
+    Args:
+        most: sessions.
+        most_bytes: of all of them.
+
+    Attributes:
+        least: of the last used ones that stay whatever they hold, since they may be in use.
+    """
 
     def __init__(self, most: int, most_bytes: int) -> None:
         self._most, self._most_bytes = most, most_bytes
+        self.least = 1
+        self._lock = threading.Lock()
         self._sessions: OrderedDict[str, Live] = OrderedDict()
         self.evicted = self.rebuilt = 0
 
@@ -39,28 +50,36 @@ class LivePool:
         return sum(live.session.kept_bytes for live in list(self._sessions.values()))
 
     def get(self, stored: Stored, build: Callable[[Stored], Session]) -> Live:
-        """The session as ``stored``; built if it is not here, or here in another state."""
-        live = self._sessions.get(stored.id)
-        if live is None or live.revision != stored.revision:
-            self.drop(stored.id)
-            live = Live(build(stored), stored.revision)
+        """The session as ``stored``; built if it is not here, or here in another state.
+
+        Of one session at a time, of several at once: building takes long, and locks nobody out.
+        """
+        with self._lock:
+            live = self._sessions.pop(stored.id, None)
+            if live is not None and live.revision == stored.revision:
+                self._sessions[stored.id] = live  # at the end: the last used
+                return live
+        live = Live(build(stored), stored.revision)
+        with self._lock:
             self._sessions[stored.id] = live
             self.rebuilt += 1
-        self._sessions.move_to_end(stored.id)
         return live
 
     def drop(self, session: str) -> None:
         """Forget one."""
-        self._sessions.pop(session, None)
+        with self._lock:
+            self._sessions.pop(session, None)
 
     def clear(self) -> None:
         """Forget all."""
-        self._sessions.clear()
+        with self._lock:
+            self._sessions.clear()
 
     def trim(self) -> None:
         """Forget the longest unused ones beyond the bounds, never the last used."""
-        while len(self._sessions) > 1 and (
-            len(self._sessions) > self._most or self.kept_bytes > self._most_bytes
-        ):
-            self._sessions.popitem(last=False)
-            self.evicted += 1
+        with self._lock:
+            while len(self._sessions) > self.least and (
+                len(self._sessions) > self._most or self.kept_bytes > self._most_bytes
+            ):
+                self._sessions.popitem(last=False)
+                self.evicted += 1

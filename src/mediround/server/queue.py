@@ -1,4 +1,7 @@
-"""Whose turn it is: one job of each session in turn, each session's own jobs in their order."""
+"""Whose turn it is: one job of each session in turn, each session's own jobs in their order.
+
+Several workers may take jobs; two jobs of one session are never done at the same time.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +80,7 @@ class Job:
 
 
 class FairQueue:
-    """Jobs of many sessions for one worker: a session that asks much delays only itself.
+    """Jobs of many sessions for a few workers: a session that asks much delays only itself.
 
     Args:
         most: jobs that may wait in all.
@@ -87,7 +90,7 @@ class FairQueue:
     def __init__(self, most: int, most_each: int) -> None:
         self._most, self._most_each = most, most_each
         self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()
-        self._running: Job | None = None
+        self._running: dict[str, Job] = {}
         self._changed = threading.Condition()
         self._closed = False
 
@@ -110,22 +113,40 @@ class FairQueue:
                 raise BusyError("too many questions are waiting", retry_after=2)
             jobs.append(job)
             self._waiting[job.session] = jobs
-            self._changed.notify()
+            self._changed.notify_all()
 
     def take(self) -> Job | None:
-        """The next job, waited for; None once the queue is closed and empty."""
+        """The next job of a session that has none running, waited for.
+
+        None once the queue is closed and empty.
+        """
         with self._changed:
-            self._running = None
-            while not self._waiting:
-                if self._closed:
+            while (session := self._next()) is None:
+                if self._closed and not self._waiting:
                     return None
                 self._changed.wait()
-            session, jobs = self._waiting.popitem(last=False)
+            jobs = self._waiting.pop(session)
             job = jobs.popleft()
             if jobs:
                 self._waiting[session] = jobs  # at the end: the others come first
-            self._running = job
-            return job
+            self._running[session] = job
+        job.result.add_done_callback(lambda _: self._done(job))
+        return job
+
+    def _next(self) -> str | None:
+        return next((name for name in self._waiting if name not in self._running), None)
+
+    def _done(self, job: Job) -> None:
+        with self._changed:
+            if self._running.get(job.session) is job:
+                del self._running[job.session]
+            self._changed.notify_all()
+
+    @property
+    def running(self) -> int:
+        """Jobs that are being done."""
+        with self._changed:
+            return len(self._running)
 
     def position(self, job: Job) -> int | None:
         """How many jobs come before ``job``; None when it does not wait any more."""
@@ -139,7 +160,7 @@ class FairQueue:
                         for n, other in enumerate(lines)
                         if n != place
                     )
-                    return before + turn + (self._running is not None)
+                    return before + turn + len(self._running)
             return None
 
     def busy(self, session: str) -> bool:
@@ -157,8 +178,8 @@ class FairQueue:
         """What runs or waits of ``session`` and is not done."""
         with self._changed:
             jobs = [*self._waiting.get(session, ())]
-            if self._running is not None and self._running.session == session:
-                jobs.append(self._running)
+            if session in self._running:
+                jobs.append(self._running[session])
         return [job for job in jobs if not job.result.done()]
 
     def close(self) -> None:

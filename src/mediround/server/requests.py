@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from mediround.dialogue import Rle
 from mediround.server.views import PlaneName
 
-Title = Annotated[str, Field(max_length=200)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+# Not every database can store a text with the sign 0 in it.
+_STORABLE = r"^[^\x00]*$"
+Title = Annotated[str, Field(max_length=200, pattern=_STORABLE)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=_STORABLE)]
 
 
 class _Request(BaseModel):

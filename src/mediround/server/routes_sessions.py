@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import shutil
 import tempfile
 from pathlib import Path
@@ -268,7 +267,7 @@ def _given(here: Services, wanted: GivenRequest, stored: Stored) -> BoolMask:
     if wanted.png is not None:
         try:
             sent = base64.b64decode(wanted.png, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # signs beyond ASCII raise another class than wrong ones
             raise InputError("png is not base64") from error
         return sessions.decode_picture(here, sent, stored)
     assert wanted.box is not None

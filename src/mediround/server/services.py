@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
+from sqlalchemy import Engine
 
 from mediround.errors import InputError
 from mediround.imaging import Modality
@@ -26,6 +27,7 @@ class Services:
     """Everything behind the routes."""
 
     settings: ServerSettings
+    database: Engine
     sandbox: Sandbox
     uploads: Uploads
     history: History

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Integer, String, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def now() -> str:
     """This moment, ISO 8601 in UTC to the microsecond; sorts as it reads."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` may name a row: databases differ in what else they take."""
+    return _ID.fullmatch(text) is not None
 
 
 class Table(DeclarativeBase):
@@ -27,7 +35,7 @@ class ImageRow(Table):
     owner: Mapped[str] = mapped_column(String(64), index=True)
     created: Mapped[str] = mapped_column(String(32))
     sha256: Mapped[str] = mapped_column(String(64))
-    size: Mapped[int] = mapped_column(Integer)
+    size: Mapped[int] = mapped_column(BigInteger)
     about: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 

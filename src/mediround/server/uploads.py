@@ -25,7 +25,7 @@ from mediround.imaging.sandbox import Sandbox
 from mediround.imaging.stored import read_stored
 from mediround.server.database import StorageError
 from mediround.server.history import NotFoundError
-from mediround.server.tables import ImageRow, now
+from mediround.server.tables import ImageRow, is_id, now
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class Uploads:
             NotFoundError: there is none, or it is somebody else's.
         """
         with Transaction(self._engine) as transaction:
-            row = transaction.get(ImageRow, name)
+            row = transaction.get(ImageRow, name) if is_id(name) else None
             if row is None or row.owner != owner:
                 raise NotFoundError("there is no such image")
             return _upload(row)
@@ -156,7 +156,7 @@ class Uploads:
     def delete(self, name: str, owner: str) -> None:
         """Remove an upload that no session uses."""
         with Transaction(self._engine) as transaction:
-            row = transaction.get(ImageRow, name)
+            row = transaction.get(ImageRow, name) if is_id(name) else None
             if row is None or row.owner != owner:
                 raise NotFoundError("there is no such image")
             transaction.delete(row)

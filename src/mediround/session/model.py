@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +52,7 @@ class Model:
 
     def __init__(self, network: MediRound, name: str, weights_sha256: str) -> None:
         self.network, self.name, self.weights_sha256 = network, name, weights_sha256
-        self.lock = threading.RLock()
+        self.lock: AbstractContextManager[object] = threading.RLock()
         self._encoded: OrderedDict[str, Encoded] = OrderedDict()
 
     def open(
