@@ -4,18 +4,19 @@ A configuration names a kind for each role, :mod:`mediround.model.parts` builds 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from mediround.dialogue import Round
 from mediround.model.kv_cache import KeyValueCache
 from mediround.model.mask_decoder import Decoded
+from mediround.model.merged import Switch, merge, switched_off
 from mediround.prompt import Prompt, Tokenizer
 
 
@@ -121,6 +122,7 @@ class LanguageRole(nn.Module, ABC):
     context: int
     seg: int
     turn_end: int
+    _switch: Switch | None = None
 
     @property
     def device(self) -> torch.device:
@@ -166,12 +168,19 @@ class LanguageRole(nn.Module, ABC):
         return hidden
 
     def merge_adapter(self) -> None:
-        """Add the adapter to the pretrained weights, for speed; cannot be undone."""
-        for name, module in list(self.inner.named_modules()):
-            if isinstance(module, LoraLayer):
-                module.merge()
-                parent, _, leaf = name.rpartition(".")
-                setattr(self.inner.get_submodule(parent), leaf, module.get_base_layer())
+        """Add the adapter to the pretrained weights, for speed; see :meth:`plain`."""
+        self._switch = merge(self.inner)
+
+    @contextmanager
+    def plain(self) -> Iterator[None]:
+        """Compute as the pretrained model did, without the adapter.
+
+        Up to the rounding of the merged weights. What was read with the adapter does not fit: a
+        cache belongs to one or the other.
+        """
+        assert self._switch is not None  # before merging, nobody asks
+        with switched_off(self._switch):
+            yield
 
 
 class JudgeRole(nn.Module, ABC):

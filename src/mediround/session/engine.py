@@ -23,6 +23,7 @@ from mediround.session.query import resolve
 from mediround.session.reader import Answer, Reader
 from mediround.session.source import Source
 from mediround.session.store import SessionFile
+from mediround.session.talk import plain_answer
 
 ABSENT = ("There is no ", "There are no ")
 """How an answer begins that says that a structure is not in the image."""
@@ -85,6 +86,7 @@ class Session:
         query: str,
         *,
         text: str | None = None,
+        adapter: bool = True,
         told: Callable[[str], None] | None = None,
     ) -> Turn:
         """Ask, and get text and masks.
@@ -93,6 +95,8 @@ class Session:
             query: free text; ``[n]``, "instance n", "round n's output" or "it" refer to masks.
             text: an answer to be taken as said, with ``[n]`` for new masks (for evaluation with
                 gold text); by default the model speaks for itself.
+            adapter: False lets the pretrained language model answer this turn, without all that
+                training added: plain talk, which sees no image and draws nothing.
             told: called with the text so far while the model speaks; whatever it raises ends the
                 answer and leaves the session unchanged.
 
@@ -102,9 +106,12 @@ class Session:
         """
         with self._lock:
             resolved = resolve(query, self.dialogue)
-            with self.model.lock:
-                answer = self._reader.answer(self.dialogue, resolved, text, told)
-            each = self._round(resolved, answer)
+            if adapter:
+                with self.model.lock:
+                    answer = self._reader.answer(self.dialogue, resolved, text, told)
+                each = self._round(resolved, answer)
+            else:
+                each = Round(query=resolved, text=self._talk(resolved, text, told))
             self._commit(rounds=(*self.dialogue.rounds, each))
             return self._turn(each)
 
@@ -185,6 +192,12 @@ class Session:
         from mediround.session.export import Case, export  # readers of formats that few need
 
         return export(Case(self.file(), self.image, self.source), to, Path(path), drop=drop)
+
+    def _talk(self, query: str, text: str | None, told: Callable[[str], None] | None) -> str:
+        if text is not None:
+            return text
+        with self.model.lock:
+            return plain_answer(self.model.network.language, self.dialogue, query, told=told)
 
     def _round(self, query: str, answer: Answer) -> Round:
         first = len(self.entities) + 1

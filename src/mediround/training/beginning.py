@@ -49,7 +49,7 @@ def begin(recipe: DialogueRecipe, stage: int, before: Path | None) -> MediRound:
                 parameter.data = parameter.data.to(dtype)
     if recipe.execution.checkpointing:
         inner.train()  # transformers checkpoints in this mode alone; there is no dropout
-        inner.gradient_checkpointing_enable({"use_reentrant": False})
+        inner.activation_checkpointing_enable({"use_reentrant": False})
         inner.enable_input_require_grads()
     return model
 

@@ -98,7 +98,7 @@ class Checkpoints:
                 name, field = key.removeprefix("optimiser.").split(":")
                 parameter = parameters[name]
                 scalar = value.ndim == 0 and parameter.ndim > 0
-                own = value if scalar else _like(value, parameter)
+                own = value.clone() if scalar else _like(value, parameter)
                 optimiser.state[parameter][field] = own
         return Progress(**json.loads(about["progress"]))
 
@@ -139,4 +139,4 @@ def _like(value: Tensor, parameter: Tensor) -> Tensor:
     if isinstance(parameter, DTensor):
         moved = value.to(parameter.device_mesh.device_type)
         return distribute_tensor(moved, parameter.device_mesh, parameter.placements)
-    return value.to(parameter.device)
+    return value.to(parameter.device, copy=True)  # a file's tensors are not aligned

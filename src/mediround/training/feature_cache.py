@@ -47,7 +47,9 @@ class FeatureCache:
         path = None if self.folder is None else self.folder / name[:2] / f"{name}.safetensors"
         if path is not None and path.exists():
             self.hits += 1
-            return read_tensors(path)
+            # A file's tensors begin anywhere in memory, and products of matrices round as that
+            # falls out: a resumed run shall get every bit of the run that was killed.
+            return {key: each.clone() for key, each in read_tensors(path).items()}
         self.misses += 1
         found = {key: each.detach().to("cpu", self.dtype) for key, each in compute().items()}
         if path is not None:

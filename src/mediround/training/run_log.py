@@ -40,6 +40,7 @@ class RunLog:
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = ensure_folder(folder) / LOG_FILE
+        _mend(self.path)
         self._events = SummaryWriter(str(folder / "tensorboard")) if tensorboard else None
         self._wandb = None
         if wandb is not None:
@@ -69,6 +70,15 @@ class RunLog:
             self._events.close()
         if self._wandb is not None:
             self._wandb.finish()
+
+
+def _mend(path: Path) -> None:
+    """Cut off the line that a kill has left unfinished, so that the next one stands alone."""
+    if path.exists():
+        whole = path.read_bytes()
+        kept = whole[: whole.rfind(b"\n") + 1]
+        if kept != whole:
+            path.write_bytes(kept)
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:

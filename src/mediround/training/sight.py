@@ -167,7 +167,7 @@ class CanvasSight(Sight):
         """Through the reference encoder."""
         coverage = torch.stack([mark["coverage"] for mark in marks])
         position = self._segmenter.position
-        found: Tensor = self._perception.reference(seen["trunk"].float(), coverage, position)
+        found: Tensor = self._perception.read(seen["trunk"].float(), coverage, position)
         return found
 
     @property

@@ -114,12 +114,7 @@ class Trainer:
             )
         self.made.wait_for_everyone()  # nobody writes before everybody has looked
         ensure_folder(self.folder)
-        leave_whole(self.made, self.objective.sight.frozen())
-        parameters = [p for p in self.objective.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(
-            parameters, lr=self.settings.rate, weight_decay=self.settings.decay
-        )
-        wrapped, optimiser = self.made.prepare(self.objective, optimiser)
+        wrapped, optimiser = self.prepare()
         if begun:
             self.progress = self.checkpoints.resume(wrapped, optimiser)
             logger.info("stage %d goes on at step %d", self.stage, self.progress.step)
@@ -135,10 +130,20 @@ class Trainer:
         self.checkpoints.keep(LAST_FILE, wrapped, self.progress)
         return self._finish()
 
+    def prepare(self) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+        """The objective, wrapped for as many processes as there are, and its optimiser."""
+        leave_whole(self.made, self.objective.sight.frozen())
+        parameters = [p for p in self.objective.parameters() if p.requires_grad]
+        optimiser = torch.optim.AdamW(
+            parameters, lr=self.settings.rate, weight_decay=self.settings.decay
+        )
+        wrapped, optimiser = self.made.prepare(self.objective, optimiser)
+        return wrapped, optimiser
+
     def _loop(self, step: OptimiserStep, look: Look, log: RunLog | None) -> None:
         settings, progress = self.settings, self.progress
         pace = Pace(settings.save_seconds)
-        supply = self._supply()
+        supply = self.supply()
         bar = Bar(
             f"stage {self.stage}",
             progress.step * settings.dialogues,
@@ -217,7 +222,8 @@ class Trainer:
             )  # fmt: skip
         return [talks[place] for place in fitting], [sizes[place] for place in fitting]
 
-    def _supply(self) -> Supply:
+    def supply(self) -> Supply:
+        """This process' examples, step by step."""
         return Supply(
             self.examples,
             self.talks,

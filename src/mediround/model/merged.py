@@ -1,0 +1,71 @@
+"""A low-rank adapter inside the weights that it adapts, which can be taken out for a while.
+
+Merged, an adapter costs nothing. Its factors are kept beside the merged weight, so that without
+the adapter is ``y = W'x - s B (A x)``: two narrow products more, and no second set of weights.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+
+
+@dataclass
+class Switch:
+    """Whether an adapter counts; one for all layers of a model."""
+
+    on: bool = True
+
+
+class SwitchableLinear(nn.Module):
+    """A linear layer with its adapter merged.
+
+    Without the adapter it computes the pretrained layer up to the rounding of the merged weight.
+    """
+
+    down: Tensor
+    up: Tensor
+
+    def __init__(self, layer: LoraLayer, switch: Switch) -> None:
+        super().__init__()
+        down, up = layer.lora_A["default"], layer.lora_B["default"]
+        assert isinstance(down, nn.Linear)
+        assert isinstance(up, nn.Linear)
+        self.scale = float(layer.scaling["default"])
+        self.switch = switch
+        self.register_buffer("down", down.weight.detach().clone(), persistent=False)
+        self.register_buffer("up", up.weight.detach().clone(), persistent=False)
+        layer.merge()
+        self.merged = layer.get_base_layer()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        out: Tensor = self.merged(x)
+        if self.switch.on:
+            return out
+        narrow = F.linear(x, self.down.to(x.dtype))
+        return out - self.scale * F.linear(narrow, self.up.to(x.dtype))
+
+
+def merge(module: nn.Module) -> Switch:
+    """Put a :class:`SwitchableLinear` in the place of every adapted layer inside ``module``."""
+    switch = Switch()
+    for name, layer in list(module.named_modules()):
+        if isinstance(layer, LoraLayer):
+            parent, _, leaf = name.rpartition(".")
+            setattr(module.get_submodule(parent), leaf, SwitchableLinear(layer, switch))
+    return switch
+
+
+@contextmanager
+def switched_off(switch: Switch) -> Iterator[None]:
+    """Compute without the adapter."""
+    before = switch.on
+    switch.on = False
+    try:
+        yield
+    finally:
+        switch.on = before
