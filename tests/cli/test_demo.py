@@ -135,6 +135,9 @@ def test_the_command_writes_everything_and_compares(
     page = (out / "report.html").read_text()
     assert page.count('class="query"') == len(SCRIPT)
     assert "TotalSegmentator" in page
+    # The last line is the one command that goes on from there.
+    last = printed.out.strip().splitlines()[-1]
+    assert last.endswith(f"serve --model tiny --open {out / 'session.json'}")
 
 
 def test_rounds_whose_reference_was_not_drawn_are_left_out_and_told(

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from mediround.cli.opening import ModelName
+from mediround.cli.page import command
 from mediround.cli.progress import moving_line
 from mediround.cli.transcript import coloured, show_start, show_turn
 
@@ -79,11 +80,15 @@ def demo(
         progress("reading the sample …")
         from mediround.cli.sample import LabelledVolume
         from mediround.session import load
+        from mediround.session.results import SESSION
 
         sample = LabelledVolume.read(folder)
         progress(f"loading {model} …")
         loaded = load(model)
-    show_demo(loaded, sample, out, Console(highlight=False))
+    console = Console(highlight=False)
+    show_demo(loaded, sample, out, console)
+    console.print("\nGo on with this dialogue on the web page:", style="bold")
+    console.print(command(out / SESSION, model), markup=False, soft_wrap=True)
 
 
 def show_demo(

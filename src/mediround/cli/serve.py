@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mediround.cli.opening import LowBits, ModelName
+from mediround.cli.page import check_session, open_page
 from mediround.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ def serve(
     upload_mb: Annotated[
         int, typer.Option("--upload-mb", min=1, help="Largest upload, in MiB.")
     ] = 1024,
+    open_session: Annotated[
+        Path | None,
+        typer.Option(
+            "--open", metavar="SESSION", help="Bring in a saved session, and open the page on it."
+        ),
+    ] = None,
     check_audit: Annotated[
         bool, typer.Option("--check-audit", help="Verify the audit trail of the data, and end.")
     ] = False,
@@ -92,12 +99,18 @@ def serve(
     if check_audit:
         _check(settings)
         return
+    if open_session is not None:
+        check_session(open_session)
     from mediround.server.process import serve as run
     from mediround.session import load
     from mediround.session.notice import NOTICE
 
     def announce(address: str) -> None:
-        typer.echo(f"{address}#token={made}" if made else address)
+        if open_session is None:
+            typer.echo(f"{address}#token={made}" if made else address)
+        else:
+            secrets_known = [made if word == AUTO else word.rpartition(":")[2] for word in words]
+            open_page(open_session, address, next(iter(secrets_known), None), made)
         typer.echo(f"Sessions are kept in {settings.data}. {NOTICE}")
 
     run(settings, lambda: load(model, device=device, low_bit=low_bit), announce)
