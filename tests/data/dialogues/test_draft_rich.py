@@ -249,6 +249,13 @@ def test_only_complete_labels_speak_of_what_is_missing(abdomen: Scene) -> None:
     assert said & {"There is no pancreas in this image.", "There is no gallbladder in this image."}
 
 
+def test_what_is_missing_is_asked_for_once(abdomen: Scene) -> None:
+    shares = {"necessary_share": 0.1, "absent_share": 1.0, "near_absent_share": 1.0}
+    for dialogue in many(abdomen, 60, **shares):
+        near = [each.text for each in rounds_of([dialogue], "absent") if "pancreas" in each.text]
+        assert len(near) <= 1
+
+
 def test_small_talk_is_replayed_once_and_never_first(abdomen: Scene) -> None:
     pairs = {*questions.small_talk("train"), *questions.small_talk("train", "zh")}
     for dialogue in many(abdomen, 100, talk_share=1.0, necessary_share=0.3):

@@ -233,3 +233,18 @@ def test_training_has_many_words_for_every_purpose() -> None:
 def test_learned_structures_have_a_dozen_descriptions(entity: str) -> None:
     train = wording.descriptions(entity, "train", ATLAS)
     assert len(set(train)) == len(train) >= 12
+
+
+@pytest.mark.parametrize("language", wording.LANGUAGES)
+def test_chambers_of_the_heart_are_no_mirror_images(language: wording.Language) -> None:
+    heart = Link(RelationKind.COUNTERPART, ("left ventricle cavity",), "right ventricle cavity")
+    kidney = Link(RelationKind.COUNTERPART, ("left kidney",), "right kidney")
+    alike = re.compile("mirror|same|midline|contralateral|左右|镜像|同")
+    voice = wording.Voice(language=language)
+    asked: dict[str, set[str]] = {}
+    for link in (heart, kidney):
+        speaker = Speaker("train", np.random.default_rng(0), ATLAS, voice)
+        asked[link.target] = {speaker.relation_template(link, named=True) for _ in range(300)}
+    assert not [each for each in asked["right ventricle cavity"] if alike.search(each)]
+    assert len(asked["right ventricle cavity"]) > 60
+    assert [each for each in asked["right kidney"] if alike.search(each)]

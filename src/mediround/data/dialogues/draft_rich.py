@@ -56,6 +56,7 @@ class RichDraft(ReferringDraft):
         super().__post_init__()
         self.pair_of_either: tuple[int, str] | None = None
         self.talked: set[str] = set()
+        self.missed: set[str] = set()
 
     def add_round(self) -> bool:
         """Add one round; False when nothing is left to ask."""
@@ -272,10 +273,15 @@ class RichDraft(ReferringDraft):
         return done
 
     def _ask_absent(self) -> bool:
-        near = [name for name in self.region_names if name not in self.scene.shapes]
+        near = [
+            name
+            for name in self.region_names
+            if name not in self.scene.shapes and name not in self.missed
+        ]
         if not (self.complete and near and self.rng.random() < self.settings.near_absent_share):
             return super()._ask_absent()
         name = near[int(self.rng.integers(len(near)))]
+        self.missed.add(name)
         text = self.speaker.answer_absent(name)
         self._record(self.speaker.ask_name(name), text, (), "absent", (), evidence_of(1.0, {}))
         return True

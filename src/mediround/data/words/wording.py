@@ -74,6 +74,10 @@ __all__ = [
 _CANONICAL_SHARE: Final = 0.6
 _CASUAL_SHARE: Final = 0.1
 _SINGULAR_VERB: Final = re.compile(r"\b(?:is|belongs)\b")
+_ALIKE: Final = re.compile(
+    r"mirror|same|midline|contralateral|homologous|match|like|equivalent|corresponds|左右|镜像|同"
+)
+"""What is said of pairs whose halves look alike, one on each side of the body."""
 _PLURALS: Final = frozenset(
     {"lungs", "kidneys", "ventricles", "vessels", "veins", "nerves", "ribs"}
 )
@@ -187,9 +191,23 @@ class Speaker:
         if kind is RelationKind.IDENTITY and named and self.rng.random() < 0.5:
             return self.slips(self.choose(questions(self.split, language)))
         phrase = self.choose(phrases(kind, self.split, link.fact, language))
+        if kind is RelationKind.COUNTERPART and self.split == "train":
+            phrase = self._fitting_pair(phrase, link.target)
         for gap, word in link.terms:
             phrase = phrase.replace(f"{{{gap}}}", term(word, language))
         return self.request(self._framed(phrase, plural=False), named=named)
+
+    def _fitting_pair(self, phrase: str, target: str) -> str:
+        """``phrase``, or one that fits a pair whose halves are not alike: chambers of the heart.
+
+        No further random number is drawn; held-out phrases fit every pair.
+        """
+        known = self.atlas.find(target)
+        if known is None or known.body_region != "heart" or not _ALIKE.search(phrase):
+            return phrase
+        options = phrases(RelationKind.COUNTERPART, self.split, None, self.voice.language)
+        plain = [each for each in options if not _ALIKE.search(each)]
+        return plain[options.index(phrase) % len(plain)]
 
     def request(self, question: str, *, named: bool) -> str:
         """``question``, with slips, and unless ``named`` with the request to leave out the name.
