@@ -7,9 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image as PillowImage
 from safetensors.torch import load_file, save_file
 
 from mediround.cli import main
+from mediround.imaging.raster import read_mask
 
 
 @pytest.fixture
@@ -46,6 +48,29 @@ def test_the_report_lists_every_key(
     assert exported["naming"] == "plain"
     assert exported["files"] == ["model.safetensors"]
     assert set(exported["tensors"]) == set(report["used"])
+
+
+def test_an_imported_model_answers_and_draws(
+    tmp_path: Path, golden: Path, bases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = golden / "checkpoints" / "plain_stage2.safetensors"
+    model, out = tmp_path / "official", tmp_path / "result"
+    assert main(["weights", "import", str(source), *bases, "--out", str(model)]) == 0
+    image = golden / "data" / "images" / "C.png"
+    words = ["segment", str(image), "-q", "Segment the liver.", "--model", str(model)]
+    capsys.readouterr()
+    assert main([*words, "--out", str(out), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["model"] == "official"
+    assert len(report["weights_sha256"]) == 64
+    [first] = report["rounds"]
+    assert [each["id"] for each in first["entities"]] == [1]
+    with PillowImage.open(image) as picture:
+        size = picture.size
+    mask = read_mask(out / "mask_1.png")
+    assert mask.shape == size[::-1]
+    assert mask.any()
+    assert (out / "overlay.png").is_file()
 
 
 def test_a_missing_key_is_code_1_after_the_whole_report(

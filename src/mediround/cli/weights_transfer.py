@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -70,6 +71,11 @@ def import_(
     template: Annotated[
         Template, typer.Option("--template", help="How dialogues were written in training.")
     ] = Template.mistral_instruct,
+    fresh_heads: Annotated[
+        bool,
+        typer.Option("--fresh-heads", help="Make untrained heads for base models that have none."),
+    ] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of fresh heads.")] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Report what would be done, write nothing.")
     ] = False,
@@ -82,6 +88,7 @@ def import_(
     their own; one that would run code is refused. Fails when any needed tensor is missing.
     """
     from mediround.model.official.folder import write_model
+    from mediround.model.official.fresh import with_fresh_heads
     from mediround.weights.importing import examine
 
     if out is None and not dry_run:
@@ -91,9 +98,12 @@ def import_(
     failure: MediRoundError | None = None
     try:
         examination.require_complete()
-        if out is not None and not dry_run:
-            with _counting(examination.bytes) as tick:
-                write_model(examination, out, template=template.value, tick=tick)
+        with tempfile.TemporaryDirectory(prefix="mediround-heads-") as heads:
+            if fresh_heads:
+                examination = with_fresh_heads(examination, Path(heads), seed=seed)
+            if out is not None and not dry_run:
+                with _counting(examination.bytes) as tick:
+                    write_model(examination, out, template=template.value, tick=tick)
     except MediRoundError as error:
         failure = error
     written = out if failure is None and not dry_run else None
@@ -170,6 +180,11 @@ def _tell(examination: Examination, written: Path | None) -> None:
     if examination.architecture is not None:
         for name, value in examination.architecture.assumed.items():
             typer.echo(f"assumed: {name} = {value}, which nothing beside the tensors tells")
+    if examination.fresh:
+        typer.echo(
+            f"untrained: {len(examination.fresh)} tensors of the heads, seed {examination.seed}; "
+            "train the model before its answers mean anything"
+        )
     if written is not None:
         whole = examination.architecture is not None
         typer.echo(f"{'model' if whole else 'parts of a model'}: {written}")

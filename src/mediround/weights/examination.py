@@ -15,6 +15,9 @@ from mediround.weights.layouts import Part
 from mediround.weights.naming import Naming
 from mediround.weights.tensors import Move, TensorFile, write_files
 
+#: What a MediRound is made from: LLaVA-Med or LLaVA, CLIP, and MedSAM or SAM.
+BASE: frozenset[Part] = frozenset({"language", "projector", "tower", "sam"})
+
 
 @dataclass(frozen=True)
 class SourceReport:
@@ -54,6 +57,8 @@ class Examination:
         architecture: sizes of the model; None unless it is whole and complete.
         sources: what each source turned out to be.
         folders: where configurations and tokenizer may lie.
+        fresh: canonical names of heads that were made for this import and are untrained.
+        seed: of these.
     """
 
     used: Mapping[str, tuple[str, ...]]
@@ -66,6 +71,13 @@ class Examination:
     architecture: Architecture | None
     sources: tuple[SourceReport, ...]
     folders: tuple[Path, ...]
+    fresh: tuple[str, ...] = ()
+    seed: int | None = None
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it is all that a MediRound is made from, and nothing of its own."""
+        return set(self.parts) == BASE
 
     @property
     def bytes(self) -> int:
@@ -144,6 +156,8 @@ class Examination:
             "unexpected": list(self.unexpected),
             "ignored": dict(self.ignored),
             "misshapen": dict(self.misshapen),
+            "fresh": list(self.fresh),
+            "fresh_seed": self.seed,
         }
 
 

@@ -22,6 +22,8 @@ from mediround.weights.architecture import (
 from mediround.weights.configurations import Configurations
 from mediround.weights.layouts import Part
 
+HEADS: tuple[Part, ...] = ("seg", "box")
+
 Sized = Iterator[tuple[str, tuple[int, ...]]]
 
 _TOWER = "model.vision_tower.vision_tower.vision_model."
@@ -70,6 +72,16 @@ def tower_shapes(size: TowerSizes) -> dict[str, tuple[int, ...]]:
 def sam_shapes(size: SamSizes) -> dict[str, tuple[int, ...]]:
     """Canonical name -> shape of SAM's tensors."""
     return dict(_sam(size))
+
+
+def head_shapes(width: int, seg: int) -> dict[str, tuple[int, ...]]:
+    """Canonical name -> shape of the heads that no base model has; judge and corrector not.
+
+    Args:
+        width: of the language model.
+        seg: of the vector that prompts the decoder.
+    """
+    return {name: shape for part in HEADS for name, shape in _small(part, width, 0, seg, 0)}
 
 
 def expected_shapes(sizes: Architecture) -> dict[str, tuple[int, ...]]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
@@ -25,8 +25,9 @@ from mediround.weights.architecture import (
 )
 from mediround.weights.checkpoint_files import CheckpointFiles, find_files
 from mediround.weights.configurations import Configurations, read_configurations
-from mediround.weights.examination import Examination, SourceReport, some
+from mediround.weights.examination import BASE, Examination, SourceReport, some
 from mediround.weights.expected import (
+    HEADS,
     expected_ranks,
     expected_shapes,
     sam_shapes,
@@ -39,7 +40,7 @@ from mediround.weights.tensors import Listing, Move, Tensor, list_tensors
 #: Written beside what was imported.
 RECORD_FILE = "imported.json"
 #: Without one of these no MediRound runs; judge, corrector and adapters may be absent.
-WHOLE: frozenset[Part] = frozenset({"language", "projector", "tower", "sam", "seg", "box"})
+WHOLE: frozenset[Part] = BASE | {*HEADS}
 
 
 @dataclass
@@ -101,7 +102,7 @@ def examine(
     misshapen = _flat(shapes, wanted)
     architecture = None
     if not missing and not misshapen:
-        architecture, misshapen = _measure(parts, shapes, configurations, account, lora_alpha)
+        architecture, misshapen = _measure(parts, shapes, configurations, account.moves, lora_alpha)
     return Examination(
         used={key: names for key, names in account.used.items() if key not in dropped},
         unexpected=tuple(sorted({*account.unknown, *dropped})),
@@ -114,6 +115,41 @@ def examine(
         sources=reports,
         folders=everywhere,
     )
+
+
+def completed(
+    examination: Examination, added: Path, *, fresh: tuple[str, ...], seed: int
+) -> Examination:
+    """``examination`` with the tensors of a file of this program's own.
+
+    Args:
+        examination: complete.
+        added: canonical names; they take the place of tensors that were there.
+        fresh: names of those that nobody has trained.
+        seed: of these.
+
+    Raises:
+        WeightsError: the tensors do not fit each other.
+    """
+    listing = list_tensors([added])[added]
+    moves = {move.target: move for move in examination.moves}
+    moves |= {tensor.key: Move(tensor, tensor.key) for tensor in listing.tensors}
+    present = {part for part in map(part_of, moves) if part is not None}
+    parts = _ordered({*examination.parts, *present})
+    shapes = {name: move.shape for name, move in moves.items()}
+    configurations = read_configurations(examination.folders)
+    architecture, misshapen = _measure(parts, shapes, configurations, moves, None)
+    whole = replace(
+        examination,
+        parts=parts,
+        moves=tuple(moves.values()),
+        architecture=architecture,
+        misshapen=misshapen,
+        fresh=fresh,
+        seed=seed,
+    )
+    whole.require_complete()
+    return whole
 
 
 def _read(
@@ -200,9 +236,12 @@ def _check_index(tensors: Sequence[Tensor], indexed: Mapping[str, Path]) -> None
 def _parts(account: _Account) -> tuple[Part, ...]:
     """Parts that must be complete: what the layouts promise, and what is there in pieces."""
     present = {part for part in map(part_of, account.moves) if part is not None}
-    wanted = account.parts | present
-    ordered: tuple[Part, ...] = get_args(Part)
-    return tuple(part for part in ordered if part in wanted)
+    return _ordered(account.parts | present)
+
+
+def _ordered(parts: Set[Part]) -> tuple[Part, ...]:
+    every: tuple[Part, ...] = get_args(Part)
+    return tuple(part for part in every if part in parts)
 
 
 def _flat(shapes: Mapping[str, tuple[int, ...]], wanted: Mapping[str, int]) -> dict[str, str]:
@@ -217,7 +256,7 @@ def _measure(
     parts: tuple[Part, ...],
     shapes: Mapping[str, tuple[int, ...]],
     configurations: Configurations,
-    account: _Account,
+    moves: Mapping[str, Move],
     lora_alpha: int | None,
 ) -> tuple[Architecture | None, dict[str, str]]:
     """Sizes if the model is whole, and which shapes contradict them."""
@@ -233,7 +272,7 @@ def _measure(
             seg_width=shapes["model.text_hidden_fcs.0.2.weight"][0],
             jcm_inner=None if jcm is None else jcm[0],
             lora=infer_lora(shapes, configurations.adapter, lora_alpha, assumed),
-            dtype=account.moves["model.embed_tokens.weight"].tensor.dtype,
+            dtype=moves["model.embed_tokens.weight"].tensor.dtype,
             assumed=assumed,
         )
         wanted = expected_shapes(architecture)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mediround.errors import CheckpointFileError, ModelNotFoundError
+from mediround.errors import CheckpointFileError, ModelNotFoundError, WeightsError
 from mediround.model.official.config import Template, model_config
 from mediround.model.official.keys import to_official, to_ours
 from mediround.weights.examination import Examination
@@ -30,16 +30,9 @@ from mediround.weights.exporting import (
 from mediround.weights.importing import RECORD_FILE, examine
 from mediround.weights.naming import NAMINGS, Naming
 from mediround.weights.staging import new_folder
+from mediround.weights.tokenizer_files import TOKENIZER_FILES, tokenizer_files
 
 CONFIG_FILE, TENSOR_FILE = "config.json", "model.safetensors"
-
-_TOKENIZER_FILES = (
-    "tokenizer.model",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
 
 
 @dataclass(frozen=True)
@@ -69,13 +62,19 @@ def write_model(
         tick: told now and then how many bytes are there.
 
     Raises:
-        WeightsError: needed tensors are missing.
+        WeightsError: needed tensors are missing, or a model's heads.
         CheckpointFileError: a whole model without a tokenizer beside it.
         OutputError: the folder is not empty, or cannot be written.
     """
     examination.require_complete()
+    if examination.is_base:
+        raise WeightsError(
+            "base models without the heads that make a MediRound of them",
+            expected="a checkpoint of MediRound as a further source",
+            remedy="or add --fresh-heads for untrained ones, to begin a training with",
+        )
     sizes = examination.architecture
-    tokenizer = _tokenizer_files(examination.folders) if sizes is not None else []
+    tokenizer = tokenizer_files(examination.folders) if sizes is not None else []
     with new_folder(folder) as staged:
         for file in tokenizer:
             shutil.copyfile(file, staged / file.name)
@@ -144,30 +143,10 @@ def export_checkpoint(
             shard_bytes=shard_bytes,
             tick=tick,
         )
-        for name in _TOKENIZER_FILES:
+        for name in TOKENIZER_FILES:
             if (model / name).is_file():
                 shutil.copyfile(model / name, staged / name)
     return exported
-
-
-def _tokenizer_files(folders: Sequence[Path]) -> list[Path]:
-    """The tokenizer of the language model: CLIP keeps one of its own, without tokenizer.model."""
-    for kind in ("tokenizer.model", "tokenizer.json"):
-        for folder in folders:
-            if (folder / kind).is_file() and not _is_clip(folder):
-                return [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
-    raise CheckpointFileError(
-        "no tokenizer was found",
-        expected="tokenizer.model of LLaVA-Med or LLaVA beside the checkpoint",
-        remedy="name its folder with --base",
-    )
-
-
-def _is_clip(folder: Path) -> bool:
-    file = folder / CONFIG_FILE
-    if not file.is_file():
-        return False
-    return str(json.loads(file.read_text(encoding="utf-8")).get("model_type")).startswith("clip")
 
 
 def _record(examination: Examination) -> dict[str, Any]:
