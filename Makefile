@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check format weights page clean
+.PHONY: help demo test check format weights results-small page clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make check   all that CI checks: lint, format, types, imports, tests"
 	@echo "make format  lint fixes and formatting"
 	@echo "make weights fetch weights and samples"
+	@echo "make results-small  build, train, evaluate, compare and report, all small"
 	@echo "make page    rebuild the web page from frontend/ (needs Node 20.19 or later)"
 	@echo "make clean   remove the environment and caches (not the fetched weights)"
 
@@ -44,6 +45,10 @@ format: $(STAMP)
 # No stamp: the files live outside this folder, and the command does nothing when they are ready.
 weights: $(STAMP)
 	$(BIN)/mediround weights pull smollm2-135m-instruct lite-medsam sample-ct sample-dicom
+
+# Real images where MEDIROUND_SHARED names some, else painted phantoms.
+results-small: $(STAMP)
+	$(BIN)/python -m benchmarks.results_small --out out/small --again
 
 # The built page is committed; only who changes frontend/ needs Node.
 page:

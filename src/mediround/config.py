@@ -76,7 +76,7 @@ class LanguageConfig:
     """Causal language model of the Llama family.
 
     ``source`` names a weights entry that holds config, tokenizer and tensors; without one the
-    sizes below are built with random weights and a byte tokenizer.
+    sizes below are built with random weights of standard deviation ``spread`` and a byte tokenizer.
     """
 
     kind: Literal["llama"] = "llama"
@@ -87,6 +87,7 @@ class LanguageConfig:
     kv_heads: int = 2
     inner: int = 128
     context: int = 2048
+    spread: float = 0.02
     lora_rank: int = 16
     lora_alpha: int = 32
     lora_targets: tuple[str, ...] = (

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from mediround.training.dialogues import train
 from mediround.training.run_log import read_events
 
 Make = Callable[..., DialogueRecipe]
+Start = Callable[..., subprocess.Popen[bytes]]
 LAST = Path("stage1") / "last.safetensors"
 
 
@@ -179,13 +180,25 @@ def write_recipe(path: Path, talks: Path, *, steps: int, execution: str = "") ->
     return path
 
 
-def start(words: list[str], **environment: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, *words],
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts Python with some words; whatever still runs after the test is ended."""
+    children = []
+
+    def begin(*words: str) -> subprocess.Popen[bytes]:
+        child = subprocess.Popen(
+            [sys.executable, *words],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        children.append(child)
+        return child
+
+    yield begin
+    for child in children:
+        child.kill()
+        child.communicate()
 
 
 def finish(process: subprocess.Popen[bytes]) -> str:
@@ -194,12 +207,11 @@ def finish(process: subprocess.Popen[bytes]) -> str:
     return said.decode()
 
 
-def test_killed_and_resumed(talks_file: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed(talks_file: Path, tmp_path: Path, start: Start) -> None:
     """A process that is killed goes on where it was: not one bit of the curve is different."""
     config = write_recipe(tmp_path / "r.toml", talks_file, steps=14)
     options = ["train", str(config), "--stage", "1", "--device", "cpu"]
-    words = ["-m", "mediround", *options, "--out", str(tmp_path / "killed")]
-    child = start(words)
+    child = start("-m", "mediround", *options, "--out", str(tmp_path / "killed"))
     log = tmp_path / "killed" / "stage1" / "log.jsonl"
     deadline = time.monotonic() + 200
     while not log.exists() or log.read_text().count('"loss"') < 5:
@@ -218,7 +230,7 @@ def test_killed_and_resumed(talks_file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sharding", ["ddp", "fsdp2"])
-def test_two_processes(sharding: str, talks_file: Path, tmp_path: Path) -> None:
+def test_two_processes(sharding: str, talks_file: Path, tmp_path: Path, start: Start) -> None:
     """The same command under torchrun: losses and weights of one process, up to rounding."""
     one = write_recipe(tmp_path / "one.toml", talks_file, steps=4)
     two = write_recipe(
@@ -228,7 +240,7 @@ def test_two_processes(sharding: str, talks_file: Path, tmp_path: Path) -> None:
     options = ["--stage", "1", "--device", "cpu"]
     out = tmp_path / "two"
     child = start(
-        [*launcher, "--module", "mediround", "train", str(two), *options, "--out", str(out)]
+        *launcher, "--module", "mediround", "train", str(two), *options, "--out", str(out)
     )
     train(DialogueRecipe.read(one), tmp_path / "one", stages=[1], device="cpu")
     finish(child)

@@ -91,5 +91,6 @@ def _random_config(config: LanguageConfig, tokenizer: TextTokenizer) -> LlamaCon
         num_attention_heads=config.heads,
         num_key_value_heads=config.kv_heads,
         max_position_embeddings=config.context,
+        initializer_range=config.spread,
         tie_word_embeddings=True,
     )

@@ -56,7 +56,6 @@ def sharding(settings: Execution) -> FullyShardedDataParallelPlugin:
     plugin = FullyShardedDataParallelPlugin(
         fsdp_version=2,
         auto_wrap_policy="transformer_based_wrap",
-        transformer_cls_names_to_wrap=["LlamaDecoderLayer", "MistralDecoderLayer"],
         reshard_after_forward=True,
         state_dict_type="FULL_STATE_DICT",
         cpu_ram_efficient_loading=False,
@@ -66,11 +65,18 @@ def sharding(settings: Execution) -> FullyShardedDataParallelPlugin:
     return plugin
 
 
-def leave_whole(made: Accelerator, parts: list[nn.Module]) -> None:
-    """Modules that every process keeps whole, since they are used outside of the objective."""
+def share_out(made: Accelerator, layer: nn.Module, whole: list[nn.Module]) -> None:
+    """Say what sharding shares out, where there is any.
+
+    Args:
+        made: the processes.
+        layer: modules of its class are shared out each by itself.
+        whole: modules that every process keeps, since they are used outside of the objective.
+    """
     plugin = getattr(made.state, "fsdp_plugin", None)
     if plugin is not None:
-        plugin.ignored_modules = parts
+        plugin.transformer_cls_names_to_wrap = [type(layer).__name__]
+        plugin.ignored_modules = whole
 
 
 def is_out_of_memory(error: BaseException) -> bool:

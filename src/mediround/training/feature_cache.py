@@ -51,7 +51,9 @@ class FeatureCache:
             # falls out: a resumed run shall get every bit of the run that was killed.
             return {key: each.clone() for key, each in read_tensors(path).items()}
         self.misses += 1
-        found = {key: each.detach().to("cpu", self.dtype) for key, each in compute().items()}
+        computed = {key: each.detach().to("cpu", self.dtype) for key, each in compute().items()}
+        # Laid out as a file gives them back, for the same reason.
+        found = {key: each.contiguous() for key, each in computed.items()}
         if path is not None:
             _keep(path, found)
         return found
@@ -62,7 +64,7 @@ def _keep(path: Path, tensors: dict[str, Tensor]) -> None:
     # Two processes may compute the same feature at once: until it is whole, each has its own file.
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        save_file({key: each.contiguous() for key, each in tensors.items()}, partial)
+        save_file(tensors, partial)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

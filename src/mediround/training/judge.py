@@ -45,7 +45,8 @@ class JudgePart:
             self.judge.parameters(), self.settings.rate, weight_decay=0.05
         )
         seen, goal = evidence[~held], truth[~held]
-        for step in tqdm(range(self.settings.steps), desc="judge"):
+        modules = {"judge": self.judge}
+        for step in self.ledger.steps("judge", self.settings.steps, modules, optimiser):
             rng = np.random.default_rng((self.recipe.seed, 4, step))
             pick = torch.from_numpy(rng.integers(len(goal), size=256))
             for group in optimiser.param_groups:

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from mediround.model.checkpoint import read_tensors, write_tensors
 from mediround.model.codebook import Codebook
@@ -138,25 +137,22 @@ class LanguagePart:
 
     def train(self) -> None:
         """Run all steps, then write ``language.safetensors``."""
-        first = self.ledger.load(self.modules, self.optimiser)
-        self.adapter.publish()
         total = self.settings.reference_steps + self.settings.steps
-        bar = tqdm(range(first, total), initial=first, total=total, desc="language")
-        for step in bar:
+        steps = self.ledger.steps("language", total, self.modules, self.optimiser)
+        for place, step in enumerate(steps):
+            if place == 0:
+                self.adapter.publish()  # its factors may have just been restored
             if step < self.settings.reference_steps:
                 losses = self._reference_step(step)
             else:
                 losses = self._dialogue_step(step - self.settings.reference_steps)
-            bar.set_postfix({k: f"{v:.3f}" for k, v in losses.items()})
+            self.ledger.show(**losses)
             if step % 10 == 0:
                 self.ledger.log(step=step, **losses)
             if (
                 step + 1
             ) % self.settings.watch_every == 0 and step >= self.settings.reference_steps:
                 self.ledger.log(step=step + 1, validation=self.validate())
-            if self.ledger.due():
-                self.ledger.save(step + 1, self.modules, self.optimiser)
-        self.ledger.save(total, self.modules, self.optimiser)
         tensors = trained(self.heads) | self.adapter.tensors("language.inner.")
         write_tensors(self.ledger.folder / "language.safetensors", tensors, {})
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from mediround import weights
 from mediround.geometry import mask_to_box
@@ -105,23 +104,18 @@ class MasksPart:
 
     def train(self) -> None:
         """Run to the last step, then write ``segmenter.safetensors`` and ``codes.safetensors``."""
-        first = self.ledger.load(self.modules, self.optimiser)
-        steps = self.settings.steps
-        bar = tqdm(range(first, steps), initial=first, total=steps, desc="masks")
-        for step in bar:
+        total = self.settings.steps
+        for step in self.ledger.steps("masks", total, self.modules, self.optimiser):
             if step == self.settings.code_steps:
                 self.write_codes()
             loss = self.step(step)
-            bar.set_postfix(loss=f"{loss:.3f}")
+            self.ledger.show(loss=loss)
             if step % 20 == 0:
                 self.ledger.log(step=step, loss=loss)
             if (step + 1) % 250 == 0:
                 scores = self.validate()
                 self.ledger.log(step=step + 1, validation=scores)
                 logger.info("step %d: %s", step + 1, scores)
-            if self.ledger.due():
-                self.ledger.save(step + 1, self.modules, self.optimiser)
-        self.ledger.save(self.settings.steps, self.modules, self.optimiser)
         write_tensors(self.ledger.folder / "segmenter.safetensors", self.segmenter.state_dict(), {})
 
     def write_codes(self) -> None:

@@ -1,8 +1,7 @@
 """A training part's memory: checkpoints that survive a kill, and a log that can be plotted."""
 
-import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,23 @@ import torch
 from torch import Tensor, nn
 
 from mediround.model.checkpoint import read_tensors, write_tensors
+from mediround.training.run_log import Bar, RunLog
 
 
 class Ledger:
-    """Checkpoint and log of one part of a run, in one folder.
+    """Checkpoint, log and loop of one part of a run, in one folder.
 
     ``state.safetensors`` holds model and optimiser tensors by name; ``log.jsonl`` one line an
-    event. All randomness of a part is seeded by (recipe seed, step), so the step is all that a
-    resumed run needs besides the tensors.
+    event, and ``tensorboard`` the same as curves. All randomness of a part is seeded by (recipe
+    seed, step), so the step is all that a resumed run needs besides the tensors.
     """
 
     def __init__(self, folder: Path, seconds: float) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.seconds = folder, seconds
+        self._log = RunLog(folder, tensorboard=True)
         self._saved = time.monotonic()
+        self._shown: dict[str, float] = {}
 
     @property
     def path(self) -> Path:
@@ -63,10 +65,38 @@ class Ledger:
         optimiser.load_state_dict(packed)
         return int(tensors["step"])
 
+    def steps(
+        self,
+        what: str,
+        total: int,
+        modules: Mapping[str, nn.Module],
+        optimiser: torch.optim.Optimizer,
+    ) -> Iterator[int]:
+        """The steps that are still to be done, with a checkpoint now and then and at the end.
+
+        Args:
+            what: is going on, for the terminal.
+            total: steps in all.
+            modules: restored before the first step, where an earlier run left something.
+            optimiser: likewise.
+        """
+        first = self.load(modules, optimiser)
+        bar = Bar(what, first, total)
+        for step in range(first, total):
+            yield step
+            bar.advance(**self._shown)
+            if self.due():
+                self.save(step + 1, modules, optimiser)
+        bar.close()
+        self.save(total, modules, optimiser)
+
+    def show(self, **numbers: float) -> None:
+        """What the terminal shows beside the progress."""
+        self._shown = numbers
+
     def log(self, **event: Any) -> None:
         """Append one event to the log."""
-        with (self.folder / "log.jsonl").open("a") as file:
-            file.write(json.dumps({"time": round(time.time(), 1), **event}) + "\n")
+        self._log.log(**event)
 
 
 def trained(module: nn.Module) -> dict[str, Tensor]:

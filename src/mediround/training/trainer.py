@@ -15,7 +15,7 @@ from mediround.training.beginning import begin, rounded
 from mediround.training.buckets import Drawn, Plan
 from mediround.training.checkpoints import BEST_FILE, LAST_FILE, Checkpoints, Progress
 from mediround.training.curves import draw_stage
-from mediround.training.devices import leave_whole
+from mediround.training.devices import share_out
 from mediround.training.dialogue_recipe import DialogueRecipe
 from mediround.training.examples import Examples, Size
 from mediround.training.feature_cache import FeatureCache
@@ -132,7 +132,8 @@ class Trainer:
 
     def prepare(self) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
         """The objective, wrapped for as many processes as there are, and its optimiser."""
-        leave_whole(self.made, self.objective.sight.frozen())
+        layers = self.model.language.inner.get_submodule("model.layers")
+        share_out(self.made, next(layers.children()), self.objective.sight.frozen())
         parameters = [p for p in self.objective.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(
             parameters, lr=self.settings.rate, weight_decay=self.settings.decay
