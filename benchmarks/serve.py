@@ -42,12 +42,15 @@ RESULTS = Path(__file__).with_name("results")
 
 
 @contextmanager
-def serving(data: Path, model: str, live: int, at_once: int = 0) -> Iterator[tuple[str, int]]:
+def serving(
+    data: Path, model: str, live: int, at_once: int = 0, together: int = 0
+) -> Iterator[tuple[str, int]]:
     """Address and process id of a server."""
     command = ["-m", "mediround", "serve", "--port", "0", "--model", model, *UNHURRIED]
     if model == "talkative":
         command = ["-m", "benchmarks.talkative"]
-    bounds = ["--live-sessions", str(live), "--at-once", str(at_once), "--data-dir", str(data)]
+    bounds = ["--live-sessions", str(live), "--data-dir", str(data)]
+    bounds += ["--at-once", str(at_once), "--together", str(together)]
     process = subprocess.Popen(
         [sys.executable, *command, *bounds], stdout=subprocess.PIPE, text=True
     )
@@ -94,10 +97,13 @@ def same(one: Dialogue, other: Dialogue) -> bool:
     )
 
 
-def first_rounds(model: str, count: int, at_once: int, folder: Path) -> dict[str, float]:
-    """``count`` new images with one question each, all asked at the same time."""
+def first_rounds(model: str, count: int, lanes: tuple[int, int], folder: Path) -> dict[str, float]:
+    """``count`` new images with one question each, all asked at the same time.
+
+    ``lanes``: questions answered at once, and images computed together.
+    """
     random = np.random.default_rng(0)
-    with serving(folder, model, count, at_once) as (address, process), Client(address) as client:
+    with serving(folder, model, count, *lanes) as (address, process), Client(address) as client:
         warm = client.open(random.integers(0, 255, (256, 256), dtype=np.uint8))
         warm.ask(QUESTIONS[0])
         uploads = [
@@ -117,7 +123,8 @@ def first_rounds(model: str, count: int, at_once: int, folder: Path) -> dict[str
             thread.join()
         assert len(seconds) == count
         return {
-            "at_once": at_once,
+            "at_once": lanes[0],
+            "together": lanes[1],
             "first_rounds_per_second": count / max(seconds),
             "seconds_p50": float(np.median(seconds)),
             "server_mib": resident(process),
@@ -206,6 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--live-sessions", type=int, default=64)
     parser.add_argument("--first-rounds", type=int, metavar="N")
     parser.add_argument("--at-once", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--together", type=int, nargs="*", default=[], help="and so many as one")
     parser.add_argument("--repeat", type=int, default=3, help="of --first-rounds, interleaved")
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args(arguments)
@@ -223,19 +231,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(chosen: argparse.Namespace) -> int:
-    rows: dict[int, list[dict[str, float]]] = {each: [] for each in chosen.at_once}
+    """Servers of several settings in turn, so that all meet the same weather."""
+    settings = [(at_once, 1) for at_once in chosen.at_once]
+    settings += [(at_once, at_once) for at_once in chosen.together]
+    rows: dict[tuple[int, int], list[dict[str, float]]] = {each: [] for each in settings}
     for _ in range(chosen.repeat):
-        for at_once, measured in rows.items():
+        for lanes, measured in rows.items():
             with tempfile.TemporaryDirectory() as folder:
-                found = first_rounds(chosen.model, chosen.first_rounds, at_once, Path(folder))
-            measured.append(found)
-            print(*(f"{name} {value:.3g}" for name, value in found.items()), flush=True)
-    medians = {
-        each: float(np.median([row["first_rounds_per_second"] for row in measured]))
-        for each, measured in rows.items()
+                measured.append(
+                    first_rounds(chosen.model, chosen.first_rounds, lanes, Path(folder))
+                )
+            print(*(f"{name} {value:.3g}" for name, value in measured[-1].items()), flush=True)
+    speeds = {
+        f"at once {lanes[0]}, together {lanes[1]}": float(
+            np.median([row["first_rounds_per_second"] for row in measured])
+        )
+        for lanes, measured in rows.items()
     }
-    ratios = {each: value / medians[chosen.at_once[0]] for each, value in medians.items()}
-    print("times", chosen.at_once[0], "at once:", ratios)
+    slowest = next(iter(speeds.values()))
+    ratios = {name: round(speed / slowest, 3) for name, speed in speeds.items()}
+    print(ratios)
     runs = [row for measured in rows.values() for row in measured]
     content = {"model": chosen.model, "images": chosen.first_rounds, "runs": runs, "ratio": ratios}
     print(write(chosen.out, f"serve-first-{chosen.model}", about("serve") | content))

@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--token", action="append", default=[])
     parser.add_argument("--live-sessions", type=int, default=64)
     parser.add_argument("--at-once", type=int, default=0)
+    parser.add_argument("--together", type=int, default=0)
     chosen = parser.parse_args(arguments)
     fast = Rates(work=1e6, work_burst=10**6, reading=1e6, reading_burst=10**6)
     settings = ServerSettings(
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tokens=parse_tokens(chosen.token),
         live_sessions=chosen.live_sessions,
         at_once=chosen.at_once,
+        together=chosen.together,
         rates=fast,
     )
     serve(settings, talkative, lambda address: print(address, flush=True))

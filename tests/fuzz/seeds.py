@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -54,7 +55,8 @@ def seeds() -> dict[str, list[bytes]]:
 def _nifti() -> list[bytes]:
     random = np.random.default_rng(0)
     found = []
-    for kind, dtype in ((nibabel.Nifti1Image, np.int16), (nibabel.Nifti2Image, np.float32)):
+    library: Any = nibabel
+    for kind, dtype in ((library.Nifti1Image, np.int16), (library.Nifti2Image, np.float32)):
         values = (random.random((9, 10, 8)) * 900).astype(dtype)
         made = kind(values, np.diag([1.0, 1.0, 2.0, 1.0]))
         found += [made.to_bytes(), gzip.compress(made.to_bytes(), mtime=0)]
@@ -66,7 +68,7 @@ def _rasters() -> list[bytes]:
     gray = random.integers(0, 255, (20, 24), dtype=np.uint8)
     deep = random.integers(0, 60_000, (20, 24), dtype=np.uint16)
     colour = random.integers(0, 255, (20, 24, 3), dtype=np.uint8)
-    wanted = (
+    wanted: list[tuple[np.ndarray[Any, Any], str, dict[str, Any]]] = [
         (gray, "PNG", {}),
         (deep, "PNG", {}),
         (colour, "PNG", {}),
@@ -75,7 +77,7 @@ def _rasters() -> list[bytes]:
         (deep, "TIFF", {"compression": "tiff_adobe_deflate"}),
         (gray, "JPEG", {}),
         (colour, "JPEG", {"progressive": True}),
-    )
+    ]
     found = []
     for pixels, kind, options in wanted:
         out = io.BytesIO()

@@ -60,6 +60,15 @@ def serve(
     live_sessions: Annotated[
         int, typer.Option("--live-sessions", min=1, help="Most sessions in memory.")
     ] = 64,
+    together: Annotated[
+        int,
+        typer.Option(
+            "--together",
+            min=0,
+            max=64,
+            help="Images, and masks, of several questions computed as one; 0: by the device.",
+        ),
+    ] = 0,
     work_rate: Annotated[
         float,
         typer.Option("--work-rate", min=0.1, help="Questions and changes a second, of one user."),
@@ -92,6 +101,7 @@ def serve(
         port=port,
         tokens=parse_tokens([made if word == AUTO and made else word for word in words]),
         at_once=at_once,
+        together=together,
         rates=Rates(work=work_rate, work_burst=max(40, int(8 * work_rate))),
         live_sessions=live_sessions,
         upload_bytes=upload_mb * 2**20,

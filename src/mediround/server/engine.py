@@ -21,6 +21,7 @@ from mediround.dialogue import Dialogue, Entity, Round
 from mediround.errors import MediRoundError
 from mediround.imaging import Image, Modality
 from mediround.server.features import FeatureDisk, RememberingModel
+from mediround.server.gathering import gather
 from mediround.server.history import ConflictError, History, Stored
 from mediround.server.live import Live, LivePool
 from mediround.server.queue import FairQueue, Job
@@ -224,7 +225,9 @@ class SessionEngine:
         try:
             disk = FeatureDisk(self._settings.data / "features", self._settings.spill_bytes)
             model = RememberingModel(self._load(), disk, self._settings.feature_bytes)
-            lanes = self._settings.at_once or lanes_for(model.network.device, threads)
+            device = model.network.device
+            lanes = self._settings.at_once or lanes_for(device, threads)
+            gather(model.network, self._settings.together or together_for(device))
             self.pool.least = lanes
             self.model = model
         except BaseException as error:  # told to everybody who asks
@@ -249,9 +252,18 @@ class SessionEngine:
 def lanes_for(device: torch.device, threads: int) -> int:
     """How many questions are answered at the same time unless the operator says so.
 
-    One a core, up to four, where the processor computes. An accelerator does one after another.
+    One a core, up to four, where the processor computes. On an accelerator four, so that there is
+    something to compute as one.
     """
-    return min(4, threads) if device.type == "cpu" else 1
+    return min(4, threads) if device.type == "cpu" else 4
+
+
+def together_for(device: torch.device) -> int:
+    """Images and masks of how many questions are computed as one.
+
+    Each alone on a processor, where lanes side by side use its cores better.
+    """
+    return 1 if device.type == "cpu" else 4
 
 
 def open_place(uploads: Uploads, stored: Stored) -> tuple[Image, Source]:

@@ -48,6 +48,7 @@ class ServerSettings:
         mask_bytes: largest body of any other request.
         uploads_at_once: child processes that decode at the same time.
         at_once: questions that are answered at the same time; 0 decides by the device.
+        together: images, and masks, of several questions computed as one; 0 as ``at_once``.
         waiting: most questions in the queue, of everybody.
         waiting_per_session: of one session.
         live_sessions: most sessions in memory.
@@ -68,6 +69,7 @@ class ServerSettings:
     mask_bytes: int = 32 * 2**20
     uploads_at_once: int = 2
     at_once: int = 0
+    together: int = 0
     waiting: int = 256
     waiting_per_session: int = 8
     live_sessions: int = 64

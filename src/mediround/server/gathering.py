@@ -1,0 +1,144 @@
+"""Micro-batches: what several threads ask of the segmenter at the same time is computed as one.
+
+Nobody waits for company: a call that finds nothing running starts at once, with whatever has
+gathered until then. So a lone question is as fast as ever, and a crowd fills the accelerator.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from mediround.model.mask_decoder import Decoded
+from mediround.model.mediround import MediRound
+from mediround.model.roles import SegmenterRole
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+class Gathering(Generic[A, R]):
+    """A function of many arguments, called with one by many threads.
+
+    Args:
+        run: gives a result for each argument, in their order.
+        most: arguments of one call of ``run``.
+    """
+
+    def __init__(self, run: Callable[[Sequence[A]], Sequence[R]], most: int) -> None:
+        self._run, self._most = run, most
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[A, Future[R]]] = []
+        self._busy = False
+        self.calls = self.arguments = 0
+
+    def __call__(self, argument: A) -> R:
+        """The result for ``argument``; raises what ``run`` raises."""
+        own: Future[R] = Future()
+        with self._changed:
+            self._waiting.append((argument, own))
+        while not own.done():
+            with self._changed:
+                while self._busy and not own.done():
+                    self._changed.wait()
+                if own.done():
+                    break
+                batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                self._busy = True
+            self._do(batch)
+        return own.result()
+
+    def _do(self, batch: Sequence[tuple[A, Future[R]]]) -> None:
+        try:
+            results = self._run([argument for argument, _ in batch])
+            for (_, future), result in zip(batch, results, strict=True):
+                future.set_result(result)
+        except BaseException as error:  # noqa: BLE001 - handed to everybody who waits for it
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+        finally:
+            with self._changed:
+                self._busy = False
+                self.calls += 1
+                self.arguments += len(batch)
+                self._changed.notify_all()
+
+
+class GatheringSegmenter(SegmenterRole):
+    """As its ``inner`` one, for calls of one image each from several threads.
+
+    Args:
+        inner: what computes.
+        most: images computed as one.
+    """
+
+    def __init__(self, inner: SegmenterRole, most: int) -> None:
+        super().__init__()
+        self.inner = inner
+        self.position = inner.position
+        self.encoding: Gathering[Tensor, tuple[Tensor, Tensor]] = Gathering(self._encode, most)
+        self.decoding: Gathering[tuple[Tensor, Tensor], Decoded] = Gathering(self._decode, most)
+        self._last = threading.local()
+
+    def trunk(self, pixels: Tensor) -> Tensor:
+        """See ``SegmenterRole``; the neck is computed with it, and kept for ``tail``."""
+        self._last.trunk, self._last.tail = self.encoding(pixels)
+        return self._last.trunk  # type: ignore[no-any-return]
+
+    def tail(self, features: Tensor) -> Tensor:
+        """See ``SegmenterRole``."""
+        if getattr(self._last, "trunk", None) is not features:
+            return self.inner.tail(features)
+        tail: Tensor = self._last.tail
+        del self._last.trunk, self._last.tail
+        return tail
+
+    def decode(self, image: Tensor, prompts: Tensor) -> Decoded:
+        """See ``SegmenterRole``."""
+        return self.decoding((image, prompts))
+
+    def lower(self, dtype: torch.dtype) -> None:
+        """See ``SegmenterRole``."""
+        self.inner.lower(dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """See ``SegmenterRole``."""
+        return self.inner.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """See ``SegmenterRole``."""
+        return self.inner.device
+
+    def _encode(self, pictures: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        trunk = self.inner.trunk(torch.cat(list(pictures)))
+        return list(zip(trunk.split(1), self.inner.tail(trunk).split(1), strict=True))
+
+    def _decode(self, asked: Sequence[tuple[Tensor, Tensor]]) -> list[Decoded]:
+        """Those with equally many prompts together."""
+        found: dict[int, Decoded] = {}
+        shapes = [prompts.shape for _, prompts in asked]
+        for shape in dict.fromkeys(shapes):
+            places = [place for place, each in enumerate(shapes) if each == shape]
+            whole = self.inner.decode(
+                torch.cat([asked[place][0] for place in places]),
+                torch.cat([asked[place][1] for place in places]),
+            )
+            parts = zip(
+                whole.logits.split(1), whole.mask_tokens.split(1), whole.iou.split(1), strict=True
+            )
+            found |= {place: Decoded(*part) for place, part in zip(places, parts, strict=True)}
+        return [found[place] for place in range(len(asked))]
+
+
+def gather(network: MediRound, most: int) -> None:
+    """Let ``network`` compute up to ``most`` images and masks of several threads as one."""
+    if most > 1 and not isinstance(network.segmenter, GatheringSegmenter):
+        network.segmenter = GatheringSegmenter(network.segmenter, most)

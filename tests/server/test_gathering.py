@@ -1,0 +1,95 @@
+"""What is computed as one is what each would have got alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from benchmarks.talkative import talkative
+from torch import Tensor
+
+from mediround.server.gathering import Gathering, GatheringSegmenter, gather
+
+
+def in_threads(count: int, work: Callable[[int], None]) -> None:
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+
+def test_everybody_gets_their_own_result_and_few_calls_are_made() -> None:
+    sizes: list[int] = []
+
+    def double(numbers: Sequence[int]) -> list[int]:
+        sizes.append(len(numbers))
+        time.sleep(0.02)
+        return [2 * number for number in numbers]
+
+    gathering = Gathering(double, most=4)
+    found: dict[int, int] = {}
+    in_threads(12, lambda n: found.update({n: gathering(n)}))
+    assert found == {n: 2 * n for n in range(12)}
+    assert max(sizes) <= 4
+    assert sum(sizes) == gathering.arguments == 12
+    assert len(sizes) == gathering.calls < 12
+
+
+def test_an_error_is_everybodys_who_was_in_it_and_nobody_elses() -> None:
+    def fail(numbers: Sequence[int]) -> list[int]:
+        if 3 in numbers:
+            raise ValueError("three")
+        return list(numbers)
+
+    gathering = Gathering(fail, most=1)
+    found: dict[int, object] = {}
+
+    def work(number: int) -> None:
+        try:
+            found[number] = gathering(number)
+        except ValueError as error:
+            found[number] = str(error)
+
+    in_threads(6, work)
+    assert found == {0: 0, 1: 1, 2: 2, 3: "three", 4: 4, 5: 5}
+
+
+@pytest.mark.parametrize("kinds", [1, 2])
+def test_images_and_masks_together_are_those_alone(kinds: int) -> None:
+    """Also where some answers have one mask and some have two."""
+    network = talkative().network
+    inner = network.segmenter
+    generator = torch.Generator().manual_seed(0)
+    side = network.config.normalisation.canvas
+    pictures = [torch.rand(3, side, side, generator=generator) for _ in range(5)]
+    width = network.language.width
+    asked = [torch.randn(1 + n % kinds, width, generator=generator) for n in range(5)]
+    with torch.inference_mode():
+        alone = [network.see(each) for each in pictures]
+        drawn = [network.draw(image, each) for image, each in zip(alone, asked, strict=True)]
+        gather(network, 4)
+        segmenter = network.segmenter
+        assert isinstance(segmenter, GatheringSegmenter)
+        assert segmenter.inner is inner
+    started = threading.Barrier(5)
+    together: dict[int, tuple[Tensor, ...]] = {}
+
+    def work(number: int) -> None:
+        with torch.inference_mode():
+            started.wait(30)
+            image = network.see(pictures[number])
+            found = network.draw(image, asked[number])
+            together[number] = (image.trunk, image.grid, image.tokens, found.logits, found.scores)
+
+    in_threads(5, work)
+    for number in range(5):
+        image, found = alone[number], drawn[number]
+        expected = (image.trunk, image.grid, image.tokens, found.logits, found.scores)
+        for one, other in zip(expected, together[number], strict=True):
+            torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4)
+    assert segmenter.encoding.arguments == 5
+    assert segmenter.encoding.calls <= 5
