@@ -12,7 +12,7 @@ import pytest
 from mediround.dialogue import Dialogue, Entity, Relation, Round
 from mediround.errors import ConfigError
 from mediround.evaluation.conduct import conduct
-from mediround.evaluation.correction import corrected
+from mediround.evaluation.correction import corrected, corrects
 from mediround.evaluation.evaluate import evaluate
 from mediround.evaluation.location import learn, placement_of
 from mediround.evaluation.plan import EvaluationSettings
@@ -95,6 +95,24 @@ def test_text_rewriting_asks_for_names_and_shows_nothing(
     assert len(session.turns) == 3
 
 
+def test_lisa_style_keeps_the_words_and_shows_nothing(
+    scripted: Any, answer: Any, dialogue: Dialogue, masks: Masks
+) -> None:
+    session, script = run(scripted, answer, dialogue, masks, "lisa-style")
+    assert script.queries[1] == "What lies behind [1]? Do not name it."
+    assert script.shown[1][0].all()
+    assert len(session.turns) == 3
+
+
+def test_jcm_is_left_out_where_nothing_corrects(dataset: Path, tiny: Model, tmp_path: Path) -> None:
+    settings = EvaluationSettings(
+        limit=1, curves=False, ablations=False, boundary=False, baselines=("jcm", "lisa-style")
+    )
+    found = evaluate(ModelSource("tiny", "cpu"), dataset, tmp_path, settings)["baselines"]
+    assert not corrects(tiny)
+    assert set(found) == {"lisa-style"}
+
+
 def test_closed_set_says_the_names_too(
     scripted: Any, answer: Any, dialogue: Dialogue, masks: Masks
 ) -> None:
@@ -131,7 +149,7 @@ def test_every_baseline_is_in_the_report(dataset: Path, tmp_path: Path) -> None:
     )
     report = evaluate(ModelSource("tiny", "cpu"), dataset, tmp_path, settings)
     found = report["baselines"]
-    assert list(found) == list(settings.baselines)
+    assert list(found) == [name for name in settings.baselines if name != "jcm"]
     for each in found.values():
         assert each["rounds"]["all"]["n"] == report["rounds"]["all"]["n"]
         assert each["difference"]["n"] == report["rounds"]["all"]["n"]

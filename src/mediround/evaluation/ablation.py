@@ -55,11 +55,16 @@ def random_references(cases: Sequence[Case], setting: Setting, seed: int) -> Tab
 def baselines(
     cases: Sequence[Case], setting: Setting, settings: Sequence[Setting], seed: int
 ) -> dict[str, Table]:
-    """Name of a baseline -> its rounds, and how it differs from ``setting`` on the same targets."""
+    """Name of a baseline -> its rounds, and how it differs from ``setting`` on the same targets.
+
+    Baselines that this model could not be held as are left out.
+    """
     own = _masks(cases, setting)
     found = {}
     for each in settings:
         masks = _masks(cases, each)
+        if not masks:
+            continue  # the model has no part that this baseline needs
         found[each.name] = {
             "rounds": by_round(masks),
             "ci95": {"dice": interval(masks, "dice", seed)},

@@ -9,8 +9,8 @@ annotated ones. The rules:
 - A target without a mask counts as an empty mask: Dice 0. With the model's own references, a
   later question about it cannot be asked by anybody and counts as Dice 0 too, as does whatever
   hangs on that. A miss is thus paid for in every round that it spoils.
-- With gold or random references, masks are put in place after each round, missed ones included,
-  so every question can be asked.
+- With gold, random or blank references, masks are put in place after each round, missed ones
+  included, so every question can be asked.
 - With the history dropped, everything is undone before each question, and the masks that it
   refers to are given without text.
 """
@@ -121,7 +121,7 @@ class _Conductor:
     def all(self, dialogue: Dialogue) -> list[Case]:
         for entity in dialogue.given:
             self.truths[entity.id] = _mask(entity)
-            mask = self._stand_in(entity) if self.setting.references == "random" else _mask(entity)
+            mask = self._shown_for(entity)
             self.shown[entity.id] = mask
             if self.setting.history == "kept":
                 self.numbers[entity.id] = self.session.add_mask(mask).id
@@ -240,7 +240,7 @@ class _Conductor:
                 if got.number is not None:
                     self.numbers[target.id] = got.number
             return
-        mask = self._stand_in(target) if self.setting.references == "random" else _mask(target)
+        mask = self._shown_for(target)
         self.shown[target.id] = mask
         if self.setting.history == "dropped" or self.setting.masks != "model":
             return
@@ -261,9 +261,15 @@ class _Conductor:
         ]
         return sum(dice) / len(dice)
 
-    def _stand_in(self, entity: Entity) -> BoolMask:
+    def _shown_for(self, entity: Entity) -> BoolMask:
+        """What is put in the place of an annotated mask."""
+        mask = _mask(entity)
+        if self.setting.references == "blank":
+            return np.ones_like(mask)
+        if self.setting.references != "random":
+            return mask
         name = entity.name or ""
-        everything = {name: _mask(entity), **self.masks}
+        everything = {name: mask, **self.masks}
         return stand_in(everything, (name,), self.rng)
 
 

@@ -10,7 +10,7 @@ from mediround.dialogue import Dialogue
 from mediround.errors import ConfigError
 from mediround.evaluation.cases import Case, pack, unpack
 from mediround.evaluation.conduct import Prior, conduct
-from mediround.evaluation.correction import corrected
+from mediround.evaluation.correction import corrected, corrects
 from mediround.evaluation.journal import Journal
 from mediround.evaluation.location import LocationPriors, placement_of
 from mediround.evaluation.plan import EvaluationSettings
@@ -112,6 +112,8 @@ def _hold_slice(
         for setting in settings.settings:
             if setting.references == "random" and not _refers(dialogue):
                 continue  # nothing would change
+            if setting.baseline and setting.correction == "on" and not corrects(model):
+                continue  # a baseline that this model cannot be
             rng = generator(settings.seed, "references", *place)
             prior = _prior(setting, each, priors)
             with corrected(model, setting.correction):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Text = Literal["free", "gold"]
-References = Literal["predicted", "gold", "random"]
+References = Literal["predicted", "gold", "random", "blank"]
 Correction = Literal["on", "off"]
 History = Literal["kept", "dropped"]
 Queries = Literal["asked", "names"]
@@ -21,7 +21,8 @@ class Setting:
     Attributes:
         text: "free": the model's own words; "gold": the annotated answer is put in its mouth.
         references: "predicted": the model's own earlier masks; "gold": the annotated ones;
-            "random": those of other structures of the image, as a control.
+            "random": those of other structures of the image, as a control; "blank": every
+            reference shows the whole image, so that only the words are left of the history.
         correction: "on", "off", or None: as the model ships.
         history: "kept", or "dropped": every question is asked in a session of its own, in which
             the masks that it refers to stand without any text.
@@ -58,7 +59,9 @@ BASELINES: Mapping[str, Setting] = {
         Setting(history="dropped", baseline="single-round"),
         Setting(queries="names", baseline="text-rewriting"),
         Setting(text="gold", history="dropped", queries="names", baseline="closed-set"),
+        Setting(references="blank", baseline="lisa-style"),
         Setting(correction="off", baseline="segllm-style"),
+        Setting(correction="on", baseline="jcm"),
         Setting(masks="majority-location", baseline="majority-location"),
         Setting(masks="named-location", baseline="named-location"),
     )
@@ -70,10 +73,11 @@ BASELINES: Mapping[str, Setting] = {
   what a pipeline of a rewriter and a single-target segmenter could reach at best.
 - closed-set: names are known and said for the model; what its words to mask path and its decoder
   reach when understanding is perfect. A ceiling for names, not for masks.
+- lisa-style: the history stays in words, and reference tokens say nothing. The weights know
+  reference tokens from their training, so a model trained without any may do better.
 - segllm-style: reference tokens, but masks are neither judged nor corrected.
+- jcm: the paper's correction, every mask that is judged low drawn again; left out where the model
+  has no corrector.
 - majority-location: always the usual place of the data set's commonest structure. A floor.
 - named-location: the usual place of the target, which is told. What an atlas reaches blindly.
-
-A LISA-style model (history in words, no reference tokens) reads prompts that this model never
-saw; it has to be trained, and is evaluated as a model of its own.
 """
