@@ -51,6 +51,7 @@ export class Scene {
       multiplanarShowRender: SHOW_RENDER.ALWAYS,
       renderOverlayBlend: SHINE,
       showAllOrientationMarkers: true,
+      multiplanarPadPixels: 14,
       fontColor: [0.93, 0.94, 0.95, 1],
       isNearestInterpolation: false,
       isColorbar: false,
