@@ -48,7 +48,7 @@ class Chain:
 
 def images(out: Path) -> Path:
     """Where labelled images are: real ones, else phantoms."""
-    shared = os.environ.get("MEDIROUND_SHARED")
+    shared = os.environ.get("MEDIROUND_SHARED")  # noqa: TID251  # a program, not the library
     if not shared:
         return phantoms.write(out, 160)
     folder = out / "images"

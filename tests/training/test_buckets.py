@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mediround.training.buckets import Plan, cut, padding, passes, share
@@ -17,6 +17,7 @@ sizes = st.lists(
 )
 
 
+@settings(deadline=None, max_examples=40)
 @given(sizes, st.integers(1, 6), st.integers(1, 4), st.integers(0, 9))
 def test_every_dialogue_comes_once_a_round(
     held: list[Size], dialogues: int, bucket: int, seed: int
@@ -30,6 +31,7 @@ def test_every_dialogue_comes_once_a_round(
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
+@settings(deadline=None, max_examples=40)
 @given(sizes, st.integers(0, 99))
 def test_a_step_is_the_same_whenever_it_is_asked_for(held: list[Size], seed: int) -> None:
     plan = Plan(held, dialogues=3, views=4, bucket_steps=2, seed=seed)
@@ -40,6 +42,7 @@ def test_a_step_is_the_same_whenever_it_is_asked_for(held: list[Size], seed: int
     assert all(0 <= drawn.view < 4 for step in forwards for drawn in step)
 
 
+@settings(deadline=None, max_examples=40)
 @given(sizes, st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.integers(1, 900))
 def test_processes_and_passes_share_out_a_step(
     held: list[Size], each: int, processes: int, most: int, tokens: int
@@ -58,6 +61,7 @@ def test_processes_and_passes_share_out_a_step(
         assert len(one) == 1 or longest * len(one) <= tokens
 
 
+@settings(deadline=None, max_examples=40)
 @given(sizes)
 def test_sorting_saves_padding(held: list[Size]) -> None:
     dialogues = 4

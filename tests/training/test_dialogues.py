@@ -198,7 +198,9 @@ def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     yield begin
     for child in children:
         child.kill()
-        child.communicate()
+        child.wait()
+        assert child.stdout is not None
+        child.stdout.close()
 
 
 def finish(process: subprocess.Popen[bytes]) -> str:

@@ -46,15 +46,19 @@ class Plan:
         self.bucket_steps = bucket_steps
         # No more state than this: two threads ask for steps.
         self._order = lru_cache(maxsize=4)(self._permute)
+        self._window = lru_cache(maxsize=4)(self._sort)
 
     def step(self, number: int) -> list[Drawn]:
         """The dialogues of a step, shortest first."""
         window, place = divmod(number, self.bucket_steps)
-        held = [self._draw(window * self.window + offset) for offset in range(self.window)]
-        held.sort(key=lambda drawn: (drawn.size.length, drawn.number, drawn.view))
+        held = self._window(window)
         order = np.random.default_rng((self.seed, 11, window)).permutation(self.bucket_steps)
         first = int(order[place]) * self.dialogues
         return held[first : first + self.dialogues]
+
+    def _sort(self, window: int) -> list[Drawn]:
+        held = [self._draw(window * self.window + offset) for offset in range(self.window)]
+        return sorted(held, key=lambda drawn: (drawn.size.length, drawn.number, drawn.view))
 
     def _draw(self, place: int) -> Drawn:
         turn, rest = divmod(place, len(self.sizes))

@@ -5,6 +5,7 @@ from typing import Final
 
 from mediround.config import ModelConfig
 from mediround.errors import ConfigError
+from mediround.model.folder import trained_names
 from mediround.model.mediround import MediRound
 
 _JUDGING: Final = ("judge.", "corrector.")
@@ -38,7 +39,8 @@ def freeze(model: MediRound, stage: int, trained: Sequence[str] = ()) -> None:
             adapter wherever it is.
 
     Raises:
-        ConfigError: nothing is called so, or there is nothing to train in this stage.
+        ConfigError: nothing is called so, a model folder does not hold it, or there is nothing to
+            train in this stage.
     """
     names = [name for name, _ in model.named_parameters()]
     for prefix in trained:
@@ -47,6 +49,7 @@ def freeze(model: MediRound, stage: int, trained: Sequence[str] = ()) -> None:
                 f"no parameter's name begins with {prefix!r}",
                 expected=f"such as {', '.join(sorted({name.split('.')[0] for name in names}))}",
             )
+    kept = set(names) if model.config.whole else set(trained_names(model))
     found = 0
     for name, parameter in model.named_parameters():
         wanted = (
@@ -54,6 +57,11 @@ def freeze(model: MediRound, stage: int, trained: Sequence[str] = ()) -> None:
             if trained
             else _is_trained(model.config, name, stage)
         )
+        if wanted and name not in kept:
+            raise ConfigError(
+                f"{name} would be trained and not be saved",
+                expected="what a model folder of this preset holds: not the pretrained rest",
+            )
         parameter.requires_grad_(wanted)
         found += wanted
     if not found:
