@@ -155,6 +155,19 @@ def test_many_threads_share_few_wardens() -> None:
             decode_mask(sandbox, encode_png(np.arange(243, dtype=np.uint8).reshape(9, 9, 3)))
 
 
+def test_where_processes_cannot_fork_each_serves_one_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mediround.imaging.sandbox.FORKS", False)
+    mask = np.eye(20, dtype=bool)
+    data = encode_png(mask.astype(np.uint8) * np.uint8(255))
+    with Sandbox(limits=DecodingLimits(memory=2**30)) as sandbox:
+        for _ in range(2):
+            assert np.array_equal(decode_mask(sandbox, data), mask)
+        with pytest.raises(ImageFileError):
+            decode_mask(sandbox, data[:40])
+
+
 def test_what_a_task_says_has_one_form() -> None:
     assert warden._outcome(look_round, {"private": []})["done"]["seen"] >= 1
     assert warden._outcome(blunder, {"private": []}) == {"failed": "KeyError"}

@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from mediround import errors
 from mediround.errors import ImageFileError, InputError
-from mediround.imaging.warden import TIMEOUT
+from mediround.imaging.warden import FORKS, ONCE, TIMEOUT
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +134,9 @@ class Sandbox:
             warden = warden or _Warden()
             yield warden
         finally:
+            if warden is not None and not FORKS:
+                warden.close()
+                warden = None
             self._idle.put(warden)
 
 
@@ -143,7 +146,7 @@ class _Warden:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             # -P: a module in the current folder must not stand in for a real one.
-            [sys.executable, "-P", "-m", "mediround.imaging.warden"],
+            [sys.executable, "-P", "-m", "mediround.imaging.warden", *([] if FORKS else [ONCE])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

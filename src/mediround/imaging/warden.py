@@ -1,6 +1,7 @@
 """The process behind ``sandbox``: takes orders on standard input, one process for each.
 
-It imports the decoders once and touches no file itself. Every order is done in a fork of it, with
+It imports the decoders once and touches no file itself. Every order is done in a fork of it (but
+for systems where that is not safe: there a process serves one order, told ``once``), with
 limits that the kernel enforces, no way to this process' input and output, and nothing of the
 orders before it. What it says of an order is one JSON object a line:
 
@@ -26,7 +27,9 @@ from typing import Any
 
 from mediround.errors import ImageFileError, MediRoundError
 
-TIMEOUT = "timeout"
+TIMEOUT, ONCE = "timeout", "once"
+FORKS = sys.platform == "linux"
+"""Elsewhere a fork may not use what its parent has loaded, or there is none."""
 _LONGEST_ANSWER = 2**20
 _MOST_FILES = 1024
 _READY_MADE = (
@@ -49,15 +52,15 @@ def main() -> None:
     # Decoders write to standard output at their own will; the answers must stay alone there.
     orders, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     _silence()
-    forks = hasattr(os, "fork")
+    once = ONCE in sys.argv[1:]
     for line in orders:
         order = json.loads(line)
         task = _task(order["task"])
-        answer = _in_a_fork(task, order) if forks else _outcome(task, order)
+        answer = _here(task, order) if once else _in_a_fork(task, order)
         answers.write(json.dumps(answer).encode() + b"\n")
         answers.flush()
-        if not forks:
-            return  # without forks a process serves one order, and another one is started
+        if once:
+            return
 
 
 def _silence() -> None:
@@ -72,6 +75,12 @@ def _task(name: str) -> Task:
     module, _, function = name.partition(":")
     task: Task = getattr(import_module(module), function)
     return task
+
+
+def _here(task: Task, order: dict[str, Any]) -> Answer:
+    """Where processes cannot fork safely: limits on this one, which serves no further order."""
+    _limit(order["limits"])
+    return _outcome(task, order)
 
 
 def _in_a_fork(task: Task, order: dict[str, Any]) -> Answer:
