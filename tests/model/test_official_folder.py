@@ -115,7 +115,7 @@ def test_a_recorded_checkpoint_loads_and_goes_back_bit_for_bit(
     before = recorded[f"base_model.model.{layer}.weight"]
     down = recorded[f"base_model.model.{layer}.lora_A.default.weight"]
     up = recorded[f"base_model.model.{layer}.lora_B.default.weight"]
-    merged = model.state_dict()[to_ours(f"{layer}.weight")]
+    merged = model.state_dict()[to_ours(f"{layer}.merged.weight")]
     torch.testing.assert_close(merged, before + 16 / 8 * up @ down)
 
     exported = export_checkpoint(tmp_path / "model", tmp_path / "back", shard_bytes=9_000_000)
