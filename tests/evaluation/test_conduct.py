@@ -80,6 +80,25 @@ def dice(cases: Sequence[Case]) -> list[float | None]:
     return [None if case.overlap is None else case.overlap.dice for case in cases]
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("They are [2] and [3].", False),
+        ("它们是 [2]、[3]。", False),
+        ("肝脏是 [2]，脾脏是 [3]。", True),
+        ("The liver is [2] and the spleen is [3].", True),
+    ],
+)
+def test_what_the_annotation_leaves_unnamed_is_no_wrong_name(
+    scripted: Any, dialogue: Dialogue, masks: Masks, answer: Any, text: str, named: bool
+) -> None:
+    first = dialogue.rounds[0].model_copy(update={"text": text})
+    session, _ = scripted(perfect(masks, answer))
+    asked = dialogue.model_copy(update={"rounds": (first,)})
+    cases = conduct(session, asked, masks, Setting(), PLACE, np.random.default_rng(0))
+    assert [case.named for case in cases] == [named, named]
+
+
 @pytest.mark.parametrize("references", ["predicted", "gold", "random"])
 def test_a_perfect_model_is_perfect(hold: Any, masks: Masks, answer: Any, references: Any) -> None:
     cases, _, _ = hold(perfect(masks, answer), Setting("free", references))

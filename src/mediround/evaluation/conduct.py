@@ -23,7 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mediround.data.words import wording
-from mediround.data.words.wording import answer_unnamed
+from mediround.data.words.answers import answer_several_unnamed
+from mediround.data.words.wording import LANGUAGES, answer_unnamed
 from mediround.dialogue import Dialogue, Entity, Rle, Round
 from mediround.errors import QueryError
 from mediround.evaluation.answers import agrees
@@ -156,7 +157,7 @@ class _Conductor:
                 round=number,
                 kind=each.relation.kind if each.relation else "unknown",
                 needs_reference=_needs_reference(each),
-                named=target is not None and each.text != answer_unnamed(target.id),
+                named=target is not None and each.text not in _unnamed(targets),
                 entity=None if target is None else target.name,
                 outcome="drawn" if got is not None else reply.outcome,
                 predicted_name=None if got is None else got.name,
@@ -277,6 +278,13 @@ def _asks_words(each: Round) -> bool:
     """Whether the round asks for an answer in words alone."""
     kind = each.relation.kind if each.relation else ""
     return kind.startswith("ask_")
+
+
+def _unnamed(targets: Sequence[Entity]) -> set[str]:
+    """Answers that bring these targets and name none of them."""
+    numbers = [entity.id for entity in targets]
+    several = {answer_several_unnamed(numbers, language) for language in LANGUAGES}
+    return several | {answer_unnamed(n, language) for n in numbers for language in LANGUAGES}
 
 
 def _needs_reference(each: Round) -> bool:
