@@ -72,7 +72,7 @@ def recipe(talks_file: Path) -> Callable[..., DialogueRecipe]:
             "data": {"sources": [str(talks_file)], "held_out": 0.2} | tables.pop("data", {}),
             "stage1": stage | tables.pop("stage1", {}),
             "stage2": stage | tables.pop("stage2", {}),
-            "log": {"tensorboard": False} | tables.pop("log", {}),
+            "log": {"tensorboard": False, "plot": False} | tables.pop("log", {}),
         }
         return DialogueRecipe.parse(values | tables, "recipe", talks_file.parent)
 

@@ -56,7 +56,7 @@ def test_both_stages_of_a_preset(preset: str, recipe: Make, tmp_path: Path) -> N
         model=small,
         stage1={"steps": 6, "validate_every": 3, "keep_every": 4},
         stage2={"validate_every": 3},
-        log={"tensorboard": True},
+        log={"tensorboard": True, "plot": True},
     )
     model = train(wanted, tmp_path, device="cpu")
     assert losses(tmp_path)[-1] < losses(tmp_path)[0]
@@ -175,7 +175,7 @@ def write_recipe(path: Path, talks: Path, *, steps: int, execution: str = "") ->
         f'kind = "dialogues"\npreset = "tiny"\nseed = 3\n'
         f'[data]\nsources = ["{talks}"]\nheld_out = 0.2\nviews = 2\n'
         f"[stage1]\nsteps = {steps}\ndialogues = 4\nwarmup = 1\nvalidate_every = 4\n"
-        f"save_seconds = 0\n[log]\ntensorboard = false\n[execution]\n{execution}\n"
+        f"save_seconds = 0\n[log]\ntensorboard = false\nplot = false\n[execution]\n{execution}\n"
     )
     return path
 

@@ -132,12 +132,14 @@ class LogSettings:
     Attributes:
         every: steps between two lines.
         tensorboard: write event files.
+        plot: draw ``curves.png`` when a stage ends.
         wandb: project at Weights & Biases; None for none.
         wandb_mode: "offline" writes files that ``wandb sync`` sends.
     """
 
     every: int = 1
     tensorboard: bool = True
+    plot: bool = True
     wandb: str | None = None
     wandb_mode: Literal["online", "offline"] = "online"
 

@@ -84,7 +84,7 @@ class Ledger:
         bar = Bar(what, first, total)
         for step in range(first, total):
             yield step
-            bar.advance(**self._shown)
+            bar.advance(numbers=self._shown)
             if self.due():
                 self.save(step + 1, modules, optimiser)
         bar.close()

@@ -111,7 +111,7 @@ class Bar:
         off = None if shown else True
         self._bar = tqdm(desc=what, initial=first, total=total, unit=unit, disable=off)
 
-    def advance(self, count: int = 1, **numbers: float) -> None:
+    def advance(self, count: int = 1, numbers: Mapping[str, float] | None = None) -> None:
         """``count`` more are done; show the newest ``numbers``."""
         if numbers:
             shown = {name: f"{value:.3g}" for name, value in numbers.items()}

@@ -160,7 +160,7 @@ class Trainer:
                 held = supply.take(number, settings.steps)
                 found = shown(step.carry_out(self.plan.step(number), held, rate), self.stage)
                 progress.step = number + 1
-                bar.advance(settings.dialogues, **found)
+                bar.advance(settings.dialogues, found)
                 if log is not None and number % self.recipe.log.every == 0:
                     spent = pace.since(settings.dialogues)
                     log.log(step=number, rate=rate, padding=step.padding, **spent, **found)
@@ -202,7 +202,8 @@ class Trainer:
             whole = Objective(model, self.stage, self.settings.losses)
             self.checkpoints.load(best, whole)
             save_model(rounded(model), folder, self.checkpoints.about)
-            draw_stage(self.folder, self.folder / "curves.png")
+            if self.recipe.log.plot:
+                draw_stage(self.folder, self.folder / "curves.png")
         self.made.wait_for_everyone()
         return folder
 
