@@ -250,8 +250,8 @@ def test_only_complete_labels_speak_of_what_is_missing(abdomen: Scene) -> None:
 
 
 def test_what_is_missing_is_asked_for_once(abdomen: Scene) -> None:
-    shares = {"necessary_share": 0.1, "absent_share": 1.0, "near_absent_share": 1.0}
-    for dialogue in many(abdomen, 60, **shares):
+    drawn = many(abdomen, 60, necessary_share=0.1, absent_share=1.0, near_absent_share=1.0)
+    for dialogue in drawn:
         near = [each.text for each in rounds_of([dialogue], "absent") if "pancreas" in each.text]
         assert len(near) <= 1
 
