@@ -119,7 +119,7 @@ class GatheringSegmenter(SegmenterRole):
 
     def _encode(self, pictures: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
         trunk = self.inner.trunk(torch.cat(list(pictures)))
-        return list(zip(trunk.split(1), self.inner.tail(trunk).split(1), strict=True))
+        return list(zip(_each(trunk), _each(self.inner.tail(trunk)), strict=True))
 
     def _decode(self, asked: Sequence[tuple[Tensor, Tensor]]) -> list[Decoded]:
         """Those with equally many prompts together."""
@@ -131,11 +131,15 @@ class GatheringSegmenter(SegmenterRole):
                 torch.cat([asked[place][0] for place in places]),
                 torch.cat([asked[place][1] for place in places]),
             )
-            parts = zip(
-                whole.logits.split(1), whole.mask_tokens.split(1), whole.iou.split(1), strict=True
-            )
+            values = (whole.logits, whole.mask_tokens, whole.iou)
+            parts = zip(*(_each(value) for value in values), strict=True)
             found |= {place: Decoded(*part) for place, part in zip(places, parts, strict=True)}
         return [found[place] for place in range(len(asked))]
+
+
+def _each(batch: Tensor) -> list[Tensor]:
+    """(B, …) -> B times (1, …)."""
+    return [batch[place : place + 1] for place in range(len(batch))]
 
 
 def gather(network: MediRound, most: int) -> None:
