@@ -54,7 +54,8 @@ export function mountSpace(viewer: Viewer): void {
     const wanted = () => now().space && now().image === image;
     void attempt(async () => {
       const made = await build(place, image, viewer, wanted);
-      if (made) shown = made;
+      if (made && wanted()) shown = made;
+      else made?.scene.close();
     }).then((done) => !done && wanted() && update({ space: false }));
   });
   watch((s) => [s.session], () => {
@@ -123,13 +124,19 @@ async function build(
   });
   const made: Shown = { scene, image, longest, labels, layout: "all", at: [0, 0, 0] };
   place.replaceChildren(h("div", { class: "space-canvas" }, canvas), bar(made), legend(labels), probe);
-  await scene.open(canvas, file, Object.values(image.planes).some((each) => each.directions));
-  scene.window = viewer.window;
-  scene.outline = now().outline;
-  scene.layout = "all";
-  await scene.mark(labels, paint);
-  const { plane, slice } = now();
-  scene.point(labels, labels.axes[plane] ?? 2, slice);
+  try {
+    await scene.open(canvas, file, Object.values(image.planes).some((each) => each.directions));
+    scene.window = viewer.window;
+    scene.outline = now().outline;
+    scene.layout = "all";
+    await scene.mark(labels, paint);
+    const { plane, slice } = now();
+    scene.point(labels, labels.axes[plane] ?? 2, slice);
+  } catch (error) {
+    scene.close();
+    throw error;
+  }
+  if (!wanted()) return made;
   canvas.focus();
   place.classList.add("ready");
   return made;
