@@ -21,16 +21,18 @@ from mediround.training.features import FeatureStore
 from mediround.training.recipe import Recipe
 
 TWIN_KINDS: Mapping[RelationKind, float] = {
-    RelationKind.IDENTITY: 2.0,
-    RelationKind.COUNTERPART: 6.0,
-    RelationKind.SIBLING: 1.0,
-    RelationKind.LARGER_OF: 1.5,
-    RelationKind.SMALLER_OF: 1.5,
-    RelationKind.LEFT_OF: 0.4,
-    RelationKind.RIGHT_OF: 0.4,
-    RelationKind.IN_FRONT_OF: 0.4,
-    RelationKind.BEHIND: 0.4,
-    RelationKind.BETWEEN: 0.4,
+    RelationKind.IDENTITY: 1.5,
+    RelationKind.COUNTERPART: 2.5,
+    RelationKind.SIBLING: 0.5,
+    RelationKind.LARGER_OF: 2.0,
+    RelationKind.SMALLER_OF: 2.0,
+    RelationKind.LEFT_OF: 1.5,
+    RelationKind.RIGHT_OF: 1.5,
+    RelationKind.IN_FRONT_OF: 1.5,
+    RelationKind.BEHIND: 1.5,
+    RelationKind.BETWEEN: 0.5,
+    RelationKind.NEAREST_TO: 1.5,
+    RelationKind.TOUCHING: 1.0,
 }
 """How often twins of a kind are tried; many slices show no counterparts to make twins of."""
 
