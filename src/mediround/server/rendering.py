@@ -110,7 +110,7 @@ def mask_png(mask: NDArray[np.bool_]) -> bytes:
 
 def _windowed(image: Image, window: tuple[float, float]) -> Pixels:
     centre, width = window
-    scaled = (image.pixels.astype(np.float32) - (centre - width / 2)) / max(width, 1e-6)
+    scaled = (image.pixels.astype(np.float64) - (centre - width / 2)) / max(width, 1e-6)
     shown: Pixels = np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
     return shown if shown.ndim == 3 else np.repeat(shown[..., None], 3, axis=2)
 

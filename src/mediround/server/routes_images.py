@@ -26,7 +26,7 @@ _RAW = {
 }
 Plane = Annotated[PlaneName | None, Query(description="default: as it was acquired")]
 Index = Annotated[int | None, Query(ge=0, le=2**31, description="from 0; default the middle")]
-Finite = Query(allow_inf_nan=False)
+_FARTHEST = 1e30  # well inside single precision
 
 
 @router.post("/images", status_code=201, openapi_extra=_RAW)
@@ -89,8 +89,8 @@ def slice_png(
     user: Caller,
     plane: Plane = None,
     index: Index = None,
-    center: Annotated[float | None, Finite] = None,
-    width: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
+    center: Annotated[float | None, Query(ge=-_FARTHEST, le=_FARTHEST)] = None,
+    width: Annotated[float | None, Query(gt=0, le=_FARTHEST)] = None,
     marks: bool = False,
     max_side: Annotated[int | None, Query(ge=16, le=4096)] = None,
 ) -> Response:
