@@ -107,16 +107,16 @@ class Lane:
                 self.trainer.examples.make(talk)
         return time.perf_counter() - begun
 
-    def advance(self) -> float:
-        """Seconds of one step, the optimiser included."""
-        begun = time.perf_counter()
+    def advance(self) -> tuple[float, float]:
+        """Seconds of one step, the optimiser included: of the clock, and of the processor."""
+        begun, used = time.perf_counter(), time.process_time()
         held = self.supply.take(self.number, 10**6)
         loss = self.step.carry_out(self.trainer.plan.step(self.number), held, 1e-4)
         assert torch.isfinite(loss).all()
         self.number += 1
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        return time.perf_counter() - begun
+        return time.perf_counter() - begun, time.process_time() - used
 
     def close(self) -> None:
         """Stop what runs in the background."""
@@ -144,17 +144,21 @@ def compare(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     filled = lanes["trainer"].fill()
     for lane in lanes.values():
         lane.advance()  # a first step makes optimiser states
-    spent: dict[str, list[float]] = {name: [] for name in lanes}
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in lanes}
     for _ in range(chosen.steps):
         for name, lane in lanes.items():
             spent[name].append(lane.advance())
     for lane in lanes.values():
         lane.close()
-    rate = {name: chosen.dialogues * len(each) / sum(each) for name, each in spent.items()}
+    count = chosen.dialogues * chosen.steps
+    rate = {name: count / sum(wall for wall, _ in each) for name, each in spent.items()}
+    used = {name: sum(own for _, own in each) / count for name, each in spent.items()}
     return {
         "seconds": spent,
         "dialogues a second": rate,
+        "processor seconds a dialogue": used,
         "ratio": rate["trainer"] / rate["naive"],
+        "processor ratio": used["naive"] / used["trainer"],
         "seconds to fill the cache": filled,
         "pictures": chosen.images,
         "padding": lanes["trainer"].step.padding,
@@ -185,7 +189,12 @@ def growth(chosen: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
         lane.close()
         length = max(drawn.size.length for drawn in lane.trainer.plan.step(0))
         found.append(
-            {"rounds": rounds, "side": side, "positions": length, "seconds": min(spent) / 4}
+            {
+                "rounds": rounds,
+                "side": side,
+                "positions": length,
+                "seconds": min(wall for wall, _ in spent) / 4,
+            }
         )
     return found
 
@@ -251,10 +260,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _tell(found: dict[str, Any], chosen: argparse.Namespace) -> None:
     rate = cast("dict[str, float]", found["dialogues a second"])
-    print("| loop | dialogues a second | peak MB |\n|---|---|---|")
+    used = cast("dict[str, float]", found["processor seconds a dialogue"])
+    print("| loop | dialogues a second | processor seconds each | peak MB |\n|---|---|---|---|")
     for name in ("naive", "trainer"):
         peak = found["peak MB"].get(name)
-        print(f"| {name} | {rate[name]:.3f} | {'' if peak is None else round(peak)} |")
+        shown = "" if peak is None else round(peak)
+        print(f"| {name} | {rate[name]:.3f} | {used[name]:.3f} | {shown} |")
+    print(
+        f"by processor seconds, which a busy machine does not change: {found['processor ratio']:.2f}"
+    )
     print(f"ratio {found['ratio']:.2f}, bar {BAR}: {'yes' if found['ratio'] >= BAR else 'no'}")
     print(f"cache filled in {found['seconds to fill the cache']:.1f} s ({chosen.images} pictures)")
     if found["growth"]:

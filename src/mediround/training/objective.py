@@ -115,8 +115,12 @@ class Objective(nn.Module):
 
     def _words_and_masks(self, examples: Sequence[Example], counts: Counts) -> StageLoss:
         passed = self.read(examples)
-        drawn = [self._draw(e, p, p.prompts) for e, p in zip(examples, passed, strict=True)]
-        logits = [full for _, full in drawn]
+        logits = [
+            self._draw(e, p, p.prompts)[1]
+            if len(p.prompts)
+            else p.prompts.new_zeros(e.targets.shape)
+            for e, p in zip(examples, passed, strict=True)
+        ]
         bce, dice = self._mask_losses(logits, examples, counts)
         text = self.weights.text * self._text(examples, passed) / max(1, counts.words)
         none = bce.new_zeros(0)
@@ -129,6 +133,9 @@ class Objective(nn.Module):
         Of the model's quirks, ``judge_loss_in_bfloat16``.
         """
         corrector = self.model.corrector
+        examples = [each for each in examples if each.prompt.seg]
+        if not examples:  # talk alone teaches nothing here, but gradients must be there
+            return _nothing(self)
         with torch.no_grad():
             passed = self.read(examples)
             first = [self._draw(e, p, p.prompts) for e, p in zip(examples, passed, strict=True)]
@@ -188,8 +195,6 @@ class Objective(nn.Module):
         """Decode ``prompts`` (n, T, D): as the decoder gives it, and logits (n, H, W)."""
         segmenter = self.model.segmenter
         decoded = segmenter.decode(passed.grid, prompts[None].to(passed.grid.dtype))
-        if not len(prompts):
-            return decoded, prompts.new_zeros(0, 1, 1)
         return decoded, self.sight.finish(decoded.logits[0], example)
 
     def _text(self, examples: Sequence[Example], passed: Sequence[Passed]) -> Tensor:
@@ -249,6 +254,14 @@ def _dices(logits: Sequence[Tensor], examples: Sequence[Example]) -> Tensor:
     found = [iou(each, e.targets) for each, e in zip(logits, examples, strict=True)]
     overlap = torch.cat(found)
     return 2 * overlap / (1 + overlap)
+
+
+def _nothing(objective: nn.Module) -> StageLoss:
+    """The loss of no mask at all: zero, whatever the trained parameters are."""
+    trained = [p for p in objective.parameters() if p.requires_grad]
+    zero = torch.stack([0 * parameter.float().sum() for parameter in trained]).sum()
+    none = zero.detach().new_zeros(0)
+    return StageLoss(zero, zero, zero, zero, none, none, none)
 
 
 def _moved(example: Example, device: torch.device) -> Example:
