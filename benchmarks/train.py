@@ -266,9 +266,7 @@ def _tell(found: dict[str, Any], chosen: argparse.Namespace) -> None:
         peak = found["peak MB"].get(name)
         shown = "" if peak is None else round(peak)
         print(f"| {name} | {rate[name]:.3f} | {used[name]:.3f} | {shown} |")
-    print(
-        f"by processor seconds, which a busy machine does not change: {found['processor ratio']:.2f}"
-    )
+    print(f"by processor seconds, whatever else runs: {found['processor ratio']:.2f}")
     print(f"ratio {found['ratio']:.2f}, bar {BAR}: {'yes' if found['ratio'] >= BAR else 'no'}")
     print(f"cache filled in {found['seconds to fill the cache']:.1f} s ({chosen.images} pictures)")
     if found["growth"]:
