@@ -78,7 +78,7 @@ def report(chain: Chain, steps: int) -> str:
         lines.append(f"| {number} | {_number(each['dice'])} | {_number(before)} |")
     lines += ["", "| setting | Dice |", "|---|---|"]
     for name, each in trained.get("curves", {}).items():
-        lines.append(f"| {name} | {_number(each['all']['dice'])} |")
+        lines.append(f"| {name} | {_number(each['rounds']['all']['dice'])} |")
     lines += ["", "| command | seconds |", "|---|---|"]
     lines += [f"| `{shown}` | {seconds:.0f} |" for shown, seconds in chain.done]
     lines.append(f"| all | {sum(seconds for _, seconds in chain.done):.0f} |")
