@@ -1,12 +1,12 @@
 # Every target sets up what it needs and may be repeated. Variables:
 #   PYTHON        the Python to make the environment with, 3.11 or later
 #   PIP_FLAGS     for pip, such as --extra-index-url https://download.pytorch.org/whl/cpu
-#   PYTEST_FLAGS  for pytest, such as -n 4 or -k weights
+#   PYTEST_FLAGS  for pytest, such as -n 4 or -k weights; two processes unless told otherwise
 #   OUT           where the demo writes
 
 PYTHON ?= python3
 PIP_FLAGS ?=
-PYTEST_FLAGS ?=
+PYTEST_FLAGS ?= -n 2
 OUT ?= out/demo
 VENV := .venv
 BIN := $(VENV)/bin
