@@ -24,7 +24,8 @@ def without_factors(model: MediRound) -> Tensor:
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             parameter.zero_()
-    return model.language(vectors(model))
+    found: Tensor = model.language(vectors(model))
+    return found
 
 
 @torch.inference_mode()

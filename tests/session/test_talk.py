@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from mediround.errors import QueryError
+from mediround.model.merged import SwitchableLinear
 from mediround.session import Model
 from mediround.session.talk import plain_answer
 
@@ -49,7 +51,8 @@ def test_it_is_what_the_pretrained_weights_say(make_model: Callable[[], Model]) 
     )
     assert heard[-1] == said
     for layer in language.inner.modules():
-        if hasattr(layer, "switch"):
+        if isinstance(layer, SwitchableLinear):
+            assert isinstance(layer.merged, nn.Linear)
             layer.merged.weight -= layer.scale * layer.up @ layer.down
             layer.up.zero_()
     dialogue = model.open(np.eye(40)).dialogue
