@@ -27,8 +27,8 @@ class Answer:
     Attributes:
         text: with ``[n]`` where it drew, counted from the first new number.
         masks: bool (N, H, W) in source pixels.
-        scores: (N,), 0..1: the judge's, times the certainty of the words before the mask and of
-            the structure that is meant.
+        scores: (N,), 0..1: the judge's, times how certain the structure is: the geometric mean of
+            the probabilities of the words before the mask and of the structure that is meant.
     """
 
     text: str
@@ -103,8 +103,9 @@ class Reader:
             empty = np.zeros((0, *self.view.size), dtype=bool)
             return Answer(text, empty, np.zeros(0, np.float32))
         drawn: Drawn = self.model.draw(self.image, spoken.states)
-        # A mask may be well drawn and yet of the wrong structure: doubt about that counts too.
-        judged = drawn.scores * drawn.certainty * spoken.certainty
+        # A mask may be well drawn and yet of the wrong structure: doubt about that counts too. Its
+        # two readings answer one question, so that their geometric mean counts, not their product.
+        judged = drawn.scores * (drawn.certainty * spoken.certainty).sqrt()
         scores = judged.float().numpy(force=True)
         return Answer(text, self.view.masks(drawn.logits), scores)
 
