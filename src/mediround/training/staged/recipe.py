@@ -99,6 +99,8 @@ class Execution:
         checkpointing: compute the language model's activations again instead of keeping them.
         sharding: "ddp" (every process holds all) or "fsdp2" (parameters are shared out).
         prefetch: prepare the next step's dialogues while this one is computed.
+        fused: the language model's adapter in fewer passes over memory; on a CPU also attention
+            as plain products, which are quicker backwards, where no dialogue is long.
     """
 
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -109,6 +111,7 @@ class Execution:
     checkpointing: bool = False
     sharding: Literal["ddp", "fsdp2"] = "ddp"
     prefetch: bool = True
+    fused: bool = True
 
     def __post_init__(self) -> None:
         counts = {"micro_batch": self.micro_batch, "micro_tokens": self.micro_tokens}
