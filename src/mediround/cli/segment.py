@@ -19,8 +19,8 @@ from mediround.cli.opening import (
     check_image,
     open_session,
 )
-from mediround.cli.transcript import show_start, show_turn
-from mediround.errors import MediRoundError, QueryError
+from mediround.cli.transcript import show_entities, show_start, show_turn
+from mediround.errors import InputError, MediRoundError, QueryError
 
 if TYPE_CHECKING:
     from mediround.session import Session
@@ -34,11 +34,19 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 )
 def segment(
     image: ImagePath,
-    query: Annotated[
-        list[str],
-        typer.Option("--query", "-q", metavar="…", help="Once a round; [n] is the n-th mask."),
-    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for results.")],
+    query: Annotated[
+        list[str] | None,
+        typer.Option("--query", "-q", metavar="…", help="Once a round; [n] is the n-th mask."),
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--box",
+            metavar="X0,Y0,X1,Y1",
+            help="Find the structure in a box, in pixels; becomes [1], … before the questions.",
+        ),
+    ] = None,
     model: ModelName = "nano",
     slice_: SliceIndex = None,
     plane: PlaneName = None,
@@ -47,12 +55,13 @@ def segment(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Ask question after question about an image; write masks, pictures and the session.
+    """Ask question after question about an image, or enclose what is meant; write the results.
 
     DIR gets mask_1.png … (mask_1.nii.gz … in the volume's own grid for a volume), overlay.png,
     overlay_1.png … (one a round) and session.json. Research use only, not a medical device.
     """
-    _check_queries(query)
+    queries, boxes = query or [], [_corners(each) for each in box or []]
+    _check_queries(queries, boxes)
     check_image(image)
     # Imported behind the checks that need nothing: an empty question is answered at once.
     from mediround.imaging import ensure_folder
@@ -65,15 +74,36 @@ def segment(
         plane=plane,
         modality=modality,
         low_bit=low_bit,
-        first_query=query[0],
+        # Whether a question may speak of [1] is known when there is one.
+        first_query=None if boxes else queries[0],
     )
     console = Console(quiet=as_json, highlight=False)
+    from mediround.session.results import prepare_folder
+
     show_start(console, session)
-    _converse(session, query, out, console)
+    folder = prepare_folder(out)
+    _enclose(session, boxes, folder, console)
+    _converse(session, queries, folder, console)
     _finish(session, out, console, as_json=as_json)
 
 
-def _check_queries(queries: list[str]) -> None:
+def _corners(text: str) -> tuple[float, ...]:
+    """``x0,y0,x1,y1`` as numbers; whether they are a box in the image is the session's to say."""
+    try:
+        return tuple(float(each) for each in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"the box {text!r}", expected="four numbers in pixels, e.g. --box 120,80,210,165"
+        ) from error
+
+
+def _check_queries(queries: list[str], boxes: list[tuple[float, ...]]) -> None:
+    if not queries and not boxes:
+        raise QueryError(
+            "nothing is asked",
+            expected="a question or a box",
+            remedy="add e.g. -q 'Segment the liver.' or --box 120,80,210,165",
+        )
     for number, text in enumerate(queries, start=1):
         if not text.strip():
             raise QueryError(
@@ -82,11 +112,21 @@ def _check_queries(queries: list[str]) -> None:
             )
 
 
-def _converse(session: Session, queries: list[str], out: Path, console: Console) -> None:
-    """Ask and write round by round, so that a failure keeps what was made before it."""
-    from mediround.session.results import prepare_folder, write_round
+def _enclose(
+    session: Session, boxes: list[tuple[float, ...]], folder: Path, console: Console
+) -> None:
+    """Bring in what the boxes enclose, and write it."""
+    from mediround.session.results import write_results
 
-    folder = prepare_folder(out)
+    for each in boxes:
+        show_entities(console, [session.add_box(each)])
+        write_results(session, folder)
+
+
+def _converse(session: Session, queries: list[str], folder: Path, console: Console) -> None:
+    """Ask and write round by round, so that a failure keeps what was made before it."""
+    from mediround.session.results import write_round
+
     for number, text in enumerate(queries, start=1):
         try:
             turn = session.ask(text)

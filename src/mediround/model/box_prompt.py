@@ -33,7 +33,7 @@ class BoxMasks:
 
     Attributes:
         logits: (N, 4 side, 4 side) over the whole canvas; above 0 is foreground.
-        iou: float32 (N,), the decoder's own estimate of the IoU (unbounded, about 0..1).
+        iou: (N,), the decoder's own estimate of the IoU (unbounded, about 0..1).
     """
 
     logits: Tensor
@@ -83,8 +83,9 @@ class BoxPrompt(nn.Module):
             boxes: (N, 2, 2), the upper left and the lower right corner, each (x, y) in 0..1 of
                 the canvas.
         """
-        prompts = self.segmenter.position(boxes) + self.corners
-        decoded = self.segmenter.decode(self.segmenter.tail(trunk.float()), prompts[None])
+        dtype = self.segmenter.dtype
+        prompts = (self.segmenter.position(boxes) + self.corners)[None].to(dtype)
+        decoded = self.segmenter.decode(self.segmenter.tail(trunk.to(dtype)), prompts)
         return BoxMasks(decoded.logits[0], decoded.iou[0])
 
 

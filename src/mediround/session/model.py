@@ -129,7 +129,6 @@ class Model:
         """Whether :meth:`find` can be asked at all."""
         return takes_boxes(self.network.config)
 
-    @torch.inference_mode()
     def find(self, encoded: Encoded, box: Box) -> BoolMask:
         """The structure that ``box`` encloses, (H, W) in the image's pixels, inside the box.
 
@@ -147,12 +146,8 @@ class Model:
         with self._loading:
             if self._boxes is None:
                 self._boxes = BoxPrompt.beside(self.network)
-        view, trunk = encoded.view, encoded.features.trunk
-        assert isinstance(view, CanvasView)  # that of every model that takes boxes
-        corners = torch.from_numpy(view.corners(box)).to(trunk.device)
         with self.lock:
-            found = self._boxes(trunk, corners[None])
-        mask: BoolMask = view.masks(found.logits)[0] & box_to_mask(box, view.size)
+            mask = structure_in(box, encoded, self._boxes)
         if not mask.any():
             raise InputError(
                 "nothing was found in the box",
@@ -165,6 +160,20 @@ class Model:
         from mediround.session.engine import Session  # a session knows its model
 
         return Session(self, image, source, dialogue)
+
+
+@torch.inference_mode()
+def structure_in(box: Box, encoded: Encoded, prompt: BoxPrompt) -> BoolMask:
+    """What ``prompt`` finds in ``box``, (H, W) in the image's pixels; may be empty.
+
+    Raises:
+        InputError: nothing of the box is shown to the model.
+    """
+    view, trunk = encoded.view, encoded.features.trunk
+    assert isinstance(view, CanvasView)  # that of every model that takes boxes
+    corners = torch.from_numpy(view.corners(box)).to(trunk.device)
+    found: BoolMask = view.masks(prompt(trunk, corners[None]).logits)[0]
+    return found & box_to_mask(box, view.size)
 
 
 def load(
