@@ -17,10 +17,11 @@ from mediround.cli.opening import (
     PlaneName,
     SliceIndex,
     check_image,
+    corners_of,
     open_session,
 )
 from mediround.cli.transcript import show_entities, show_start, show_turn
-from mediround.errors import InputError, MediRoundError, QueryError
+from mediround.errors import MediRoundError, QueryError
 
 if TYPE_CHECKING:
     from mediround.session import Session
@@ -60,7 +61,7 @@ def segment(
     DIR gets mask_1.png … (mask_1.nii.gz … in the volume's own grid for a volume), overlay.png,
     overlay_1.png … (one a round) and session.json. Research use only, not a medical device.
     """
-    queries, boxes = query or [], [_corners(each) for each in box or []]
+    queries, boxes = query or [], [corners_of(each) for each in box or []]
     _check_queries(queries, boxes)
     check_image(image)
     # Imported behind the checks that need nothing: an empty question is answered at once.
@@ -87,21 +88,11 @@ def segment(
     _finish(session, out, console, as_json=as_json)
 
 
-def _corners(text: str) -> tuple[float, ...]:
-    """``x0,y0,x1,y1`` as numbers; whether they are a box in the image is the session's to say."""
-    try:
-        return tuple(float(each) for each in text.split(","))
-    except ValueError as error:
-        raise InputError(
-            f"the box {text!r}", expected="four numbers in pixels, e.g. --box 120,80,210,165"
-        ) from error
-
-
 def _check_queries(queries: list[str], boxes: list[tuple[float, ...]]) -> None:
     if not queries and not boxes:
         raise QueryError(
             "nothing is asked",
-            expected="a question or a box",
+            expected="--query or --box, at least once",
             remedy="add e.g. -q 'Segment the liver.' or --box 120,80,210,165",
         )
     for number, text in enumerate(queries, start=1):
