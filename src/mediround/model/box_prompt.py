@@ -3,9 +3,8 @@
 Boxes are what LiteMedSAM was trained for (Ma et al. 2024): two prompt tokens, the codes of two
 corners' places plus what the checkpoint learned for "upper left" and "lower right". A model whose
 trunk is LiteMedSAM's has trained the rest of it on prompts of its own, so the published tail and
-decoder stand beside it here. They read the trunk that the model has computed anyway, and compute
-in float32: in bfloat16, as the rest of a model does, their masks lose a good deal
-(``benchmarks/boxes.py``).
+decoder stand beside it here (``benchmarks/boxes.py`` compares both). They read the trunk that the
+model has computed anyway.
 
 Shapes: N boxes, D channels, a trunk of side x side cells, a canvas of 4 side x 4 side pixels.
 """
@@ -57,7 +56,7 @@ class BoxPrompt(nn.Module):
 
     @classmethod
     def beside(cls, network: MediRound) -> Self:
-        """The published parts, on the device of ``network``, whose trunk they read.
+        """The published parts, in the type and on the device of ``network``, whose trunk they read.
 
         Raises:
             InputError: the model's image encoder is not LiteMedSAM's, or no longer.
@@ -69,6 +68,7 @@ class BoxPrompt(nn.Module):
             segmenter, corners = pretrained_segmenter(network.config)
         segmenter.eval().requires_grad_(False)
         fold_batch_norms(segmenter)
+        segmenter.lower(network.dtype)
         segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
         made = cls(segmenter, corners.detach()).to(network.device)
         if not _same_trunk(network, segmenter):
@@ -96,11 +96,7 @@ def _same_trunk(network: MediRound, published: Segmenter) -> bool:
     tail = (f"layers.{len(own.vision.layers) - 1}.", "neck.")
     mine, theirs = own.vision.state_dict(), published.vision.state_dict()
     shared = [name for name in theirs if not name.startswith(tail)]
-    return all(name in mine and _equal(mine[name], theirs[name]) for name in shared)
-
-
-def _equal(mine: Tensor, published: Tensor) -> bool:
-    return torch.equal(mine, published.to(mine))
+    return all(name in mine and torch.equal(mine[name], theirs[name]) for name in shared)
 
 
 def _unfit(why: str) -> InputError:
