@@ -7,6 +7,9 @@ import type { BoxFit, Entity, Session } from "./protocol";
 import { note, now, type State, update } from "./store";
 import { attempt } from "./trouble";
 
+/** Share of a box below which what was found in it is likely something else; benchmarks/boxes.py. */
+const WARNING = 0.6;
+
 /** Why a box can only be its rectangle now; empty when the person may choose. */
 export function onlyRectangle(of: Readonly<State> = now()): string {
   if (of.draft && (of.draft.target !== null || of.draft.past.length)) {
@@ -39,7 +42,7 @@ const area = (box: Entity["box"]): number => (box ? (box[2] - box[0]) * (box[3] 
 /** Whether what was found reaches through most of its box, as what a person meant does. */
 function fills(session: Session | null, id: number | null): boolean {
   const found = session?.entities.find((each) => each.id === id);
-  return !found || area(found.box) >= 0.5 * area(found.box_prompt);
+  return !found || area(found.box) >= WARNING * area(found.box_prompt);
 }
 
 /** Let the model find what the box between two corners encloses: a new mask, one step to undo. */
