@@ -83,6 +83,15 @@ def test_a_box_gives_the_structure_in_it(
     page.locator("[data-entity='1']").wait_for(state="detached")
 
 
+def test_a_mask_that_fills_little_of_its_box_is_told(
+    page: Page, capable: Server, tmp_path: Path
+) -> None:
+    look(page, capable, tmp_path)
+    draw(page, (74.0, 14.0, 126.0, 66.0))
+    page.locator(".note", has_text="it fills only part of it").wait_for()
+    assert (mask(page, 1) & disc()).sum() > 0.8 * disc().sum()
+
+
 def test_a_rectangle_is_one_key_away(page: Page, capable: Server, tmp_path: Path) -> None:
     look(page, capable, tmp_path)
     page.keyboard.press("x")
