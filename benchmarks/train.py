@@ -26,7 +26,8 @@ from benchmarks import record
 from benchmarks.painted import write_talks
 from benchmarks.paper_sizes import SIZES
 
-from mediround.config import PRESETS, MistralConfig, ModelConfig
+from mediround.config import MistralConfig, ModelConfig
+from mediround.presets import PRESETS
 from mediround.training.pace import peak_bytes
 from mediround.training.staged.devices import accelerator
 from mediround.training.staged.optimiser_step import OptimiserStep

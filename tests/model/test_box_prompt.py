@@ -6,11 +6,11 @@ import pytest
 import torch
 from tests.boxes import boxy
 
-from mediround.config import mediround_7b, nano, tiny
 from mediround.errors import InputError
 from mediround.model.box_prompt import BoxPrompt, takes_boxes
 from mediround.model.loading import compose
 from mediround.model.mediround import MediRound
+from mediround.presets import mediround_7b, nano, tiny
 
 BOXES = torch.tensor([[[0.1, 0.2], [0.5, 0.6]], [[0.3, 0.3], [0.9, 0.8]], [[0, 0], [1, 1]]])
 

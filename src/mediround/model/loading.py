@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mediround import weights
-from mediround.config import PRESETS, ModelConfig
+from mediround.config import ModelConfig
 from mediround.errors import InputError, ModelNotFoundError, WeightsError
 from mediround.model.checkpoint import (
     load_lite_medsam,
@@ -36,6 +36,7 @@ from mediround.model.parts import build_language, build_segmenter
 from mediround.model.roles import SegmenterRole
 from mediround.model.segmenter import Segmenter
 from mediround.model.vision_encoder import fold_batch_norms
+from mediround.presets import PRESETS
 
 
 @dataclass(frozen=True)

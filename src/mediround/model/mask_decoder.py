@@ -51,7 +51,8 @@ def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     learning = torch.is_grad_enabled() and any(each.requires_grad for each in (q, k, v))
     if not learning or q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v)
-    return (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(-1) @ v
+    weights: Tensor = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(-1)
+    return weights @ v
 
 
 class _Mlp(nn.Module):

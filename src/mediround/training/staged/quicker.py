@@ -30,7 +30,7 @@ class _LowRankProduct(torch.autograd.Function):
         out = F.linear(rows, weight).addmm_(narrow, up.T, alpha=scale)
         ctx.save_for_backward(rows, narrow, weight, down, up)
         ctx.scale = scale
-        return out.unflatten(0, x.shape[:-1])
+        return out.view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, Tensor, Tensor, None]:
@@ -75,7 +75,7 @@ def _is_plain(layer: LoraLayer) -> bool:
     base = layer.get_base_layer()
     return (
         isinstance(base, nn.Linear)
-        and base.bias is None
+        and [name for name, _ in base.named_parameters()] == ["weight"]
         and not base.weight.requires_grad
         and list(layer.lora_A) == ["default"]
         and isinstance(layer.lora_dropout["default"], nn.Identity)
