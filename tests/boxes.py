@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mediround.config import tiny
 from mediround.model.box_prompt import SOURCE, BoxMasks
 from mediround.model.loading import compose
 from mediround.model.mediround import MediRound
 from mediround.model.segmenter import Segmenter
 from mediround.model.vision_encoder import fold_batch_norms
+from mediround.presets import tiny
 
 
 @contextmanager
