@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nibabel
 import numpy as np
@@ -75,11 +75,12 @@ def test_a_box_becomes_an_entity_like_any_other(
 
 
 @pytest.fixture(scope="module")
-def filling() -> Iterator[Model]:
+def filling() -> Model:
     """As ``exact``; one for all examples of a property."""
-    with boxy() as network, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BoxPrompt, "beside", lambda _network: Filler(64))
-        yield Model(network, "boxy", "0" * 64)
+    with boxy() as network:
+        model: Any = Model(network, "boxy", "0" * 64)
+    model._boxes = Filler(64)  # a patched class would last as long as this module
+    return cast(Model, model)
 
 
 @settings(deadline=None, max_examples=40)
