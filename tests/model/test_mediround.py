@@ -33,7 +33,7 @@ def test_shapes_of_what_is_seen_and_referred_to(tiny: MediRound, image: ImageFea
     assert image.trunk.shape == (1, 16, 16, 16)
     assert image.grid.shape == (1, 16, 16, 16)
     assert image.tokens.shape == (16, width)
-    assert references(tiny, image)[1].shape == (tiny.perception.reference_tokens, width)
+    assert references(tiny, image)[1].shape == (*tiny.perception.reference_form, width)
 
 
 @torch.inference_mode()

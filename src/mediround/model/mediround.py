@@ -102,7 +102,7 @@ class MediRound(nn.Module):
         self.corrector = build_corrector(config)
         self.correcting = True
         self.prompter = language.writer(
-            self.perception.image_tokens, self.perception.reference_tokens
+            self.perception.image_tokens, self.perception.reference_form
         )
 
     @property
@@ -143,7 +143,8 @@ class MediRound(nn.Module):
         vectors = self.language.embed(torch.tensor(prompt.ids, device=device))
         for slot in prompt.slots:
             content = image if slot.key == IMAGE_KEY else references[slot.key]
-            vectors[slot.start : slot.start + slot.length] = content.to(vectors.dtype)
+            shown = content[slot.first : slot.first + slot.length]
+            vectors[slot.start : slot.start + slot.length] = shown.to(vectors.dtype)
         return vectors
 
     def say(
