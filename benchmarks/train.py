@@ -27,17 +27,17 @@ from benchmarks.painted import write_talks
 from benchmarks.paper_sizes import SIZES
 
 from mediround.config import PRESETS, MistralConfig, ModelConfig
-from mediround.training.devices import accelerator
-from mediround.training.dialogue_recipe import (
+from mediround.training.pace import peak_bytes
+from mediround.training.staged.devices import accelerator
+from mediround.training.staged.optimiser_step import OptimiserStep
+from mediround.training.staged.recipe import (
     DataSettings,
     DialogueRecipe,
     Execution,
     StageSettings,
 )
-from mediround.training.optimiser_step import OptimiserStep
-from mediround.training.pace import peak_bytes
-from mediround.training.talks import find_talks
-from mediround.training.trainer import Trainer
+from mediround.training.staged.talks import find_talks
+from mediround.training.staged.trainer import Trainer
 
 BAR = 4.0
 """How many times the dialogues a second of the naive loop, on two cores."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from mediround.dialogue import Dialogue, Entity, Round
-from mediround.training.dialogue_recipe import DialogueRecipe
+from mediround.training.staged.recipe import DialogueRecipe
 
 SIDE = 48
 NAMES = ("liver", "spleen", "aorta")

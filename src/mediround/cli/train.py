@@ -65,7 +65,7 @@ def train(
 
     Example: mediround train recipes/tiny.toml --data dialogues --out runs/tiny
     """
-    from mediround.training.dialogue_recipe import read_toml  # keeps --help fast
+    from mediround.training.staged.recipe import read_toml  # keeps --help fast
 
     logging.getLogger().setLevel(logging.INFO)
     folder = out or Path("runs") / config.stem
@@ -79,8 +79,8 @@ def train(
         raise ConfigError(
             f"{config.name}: kind is {values['kind']!r}", expected="dialogues, or none at all"
         )
-    from mediround.training.recipe import Recipe
-    from mediround.training.run import run
+    from mediround.training.parts.recipe import Recipe
+    from mediround.training.parts.run import run
 
     recipe = Recipe.read(config)
     sets = data or _shared()
@@ -96,8 +96,8 @@ def train(
 def _on_dialogues(
     config: Path, folder: Path, stage: int | None, data: Path | None, *, resume: bool, device: str
 ) -> None:
-    from mediround.training.dialogue_recipe import STAGES, DialogueRecipe
-    from mediround.training.dialogues import train as train_on_dialogues
+    from mediround.training.staged.recipe import STAGES, DialogueRecipe
+    from mediround.training.staged.run import train as train_on_dialogues
 
     recipe = DialogueRecipe.read(config)
     model = train_on_dialogues(

@@ -1,0 +1,81 @@
+"""A training run: parts in order, each resumable, each in its own folder."""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+from mediround.errors import ConfigError
+from mediround.model.checkpoint import load_exactly, read_tensors
+from mediround.model.folder import save_model
+from mediround.model.loading import compose
+from mediround.training.curves import draw_curves
+from mediround.training.parts import features
+from mediround.training.parts.conversations import Conversations, orientations
+from mediround.training.parts.features import FeatureStore
+from mediround.training.parts.judge import JudgePart
+from mediround.training.parts.language import LanguagePart
+from mediround.training.parts.masks import MasksPart
+from mediround.training.parts.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+Part = Literal["features", "masks", "language", "judge", "package"]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+def run(recipe: Recipe, data: Path, folder: Path, part: Part, *, threads: int) -> None:
+    """Run one part of ``recipe``.
+
+    The language part needs only the codes, which the masks part fixes early, so that the two can
+    run side by side.
+
+    Args:
+        recipe: the whole run.
+        data: folder that holds the data sets.
+        folder: where the run keeps its features, checkpoints and logs.
+        part: which part of it.
+        threads: processes for the features, threads for everything else.
+    """
+    if part == "package":
+        package(recipe, folder)
+        return
+    store = features.build(recipe, data, folder / "features", threads)
+    if part == "features":
+        return
+    torch.set_num_threads(threads)
+    if part == "masks":
+        MasksPart(recipe, store, folder / "masks").train()
+    elif part == "language":
+        codes = folder / "masks" / "codes.safetensors"
+        if not codes.exists():
+            raise ConfigError(
+                "there are no codes yet", expected=str(codes), remedy="run the part masks first"
+            )
+        oriented = orientations(recipe, data)
+        talks = Conversations(recipe, store, oriented)
+        unseen = Conversations(recipe, store, oriented, patients="validation")
+        LanguagePart(recipe, store, talks, unseen, codes, folder / "language").train()
+    elif part == "judge":
+        JudgePart(recipe, store, folder / "masks", folder / "judge").train()
+
+
+def package(recipe: Recipe, folder: Path) -> Path:
+    """Put together what the parts have trained: a model folder that ``mediround.load`` takes."""
+    entities = tuple(FeatureStore(folder / "features").entities)
+    model = compose(dataclasses.replace(recipe.model, entities=entities))
+    segmenter = read_tensors(folder / "masks" / "segmenter.safetensors")
+    load_exactly(model.segmenter, segmenter, "segmenter")
+    load_exactly(model.judge, read_tensors(folder / "judge" / "judge.safetensors"), "judge")
+    language = read_tensors(folder / "language" / "language.safetensors")
+    assert model.codebook is not None
+    model.codebook.codes.data.copy_(read_tensors(folder / "masks" / "codes.safetensors")["tokens"])
+    own = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, tensor in language.items():
+            own[name].copy_(tensor)
+    save_model(model, folder / "model", {"recipe_seed": str(recipe.seed)})
+    draw_curves(folder, folder / "curves.png")
+    return folder / "model"
