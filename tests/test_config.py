@@ -69,7 +69,10 @@ def test_presets_are_named_as_they_are_called_and_survive_json(name: str) -> Non
             "perception of kind 'grid' with vision of kind 'sam-vit'",
         ),
         ({"perception": {"kind": "clip", "reference_tokens": 4}}, "reference_tokens is 4"),
-        ({"perception": {"neighbours": ["under"]}}, r"neighbours names \['under'\]; expected some of"),
+        (
+            {"perception": {"neighbours": ["under"]}},
+            r"neighbours names \['under'\]; expected some of",
+        ),
         ({"perception": {"kind": "clip", "layer": 0}}, "layer is 0 of 24; expected -1"),
         ({"correction": {"judge": "me"}}, r"judge is 'me'; expected one of \[None, 'evidence'"),
         ({"correction": {"judge": None, "corrector": True}}, "correction.judge is off"),

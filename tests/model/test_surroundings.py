@@ -104,7 +104,6 @@ def test_a_mask_is_read_like_a_sentence(model: MediRound) -> None:
     places = [slot for slot in prompt.slots if slot.key == 1]
     assert [(slot.first, slot.length) for slot in places] == [(0, 5), (5, 1), (6, 1)]
     words = [
-        prompt.ids[before.start + before.length : after.start]
-        for before, after in pairwise(places)
+        prompt.ids[before.start + before.length : after.start] for before, after in pairwise(places)
     ]
     assert [model.language.tokenizer.decode(each) for each in words] == [" left", " nearest"]

@@ -60,14 +60,18 @@ class Surroundings(nn.Module):
         return self.out(found)  # type: ignore[no-any-return]  # what a module returns has no type
 
     def sizes(self, mask: Tensor) -> Tensor:
-        """Float masks (N, S, S) in 0..1 -> (N, W).
+        """Float masks (N, S, S) in 0..1 -> (N, W)."""
+        return self.scale(mask.float().mean((1, 2)))
+
+    def scale(self, area: Tensor) -> Tensor:
+        """Shares of the canvas (N,), 0..1 -> (N, W).
 
         A scale on which one step after the other fills up as the area grows: whatever reads it
         finds which of two masks is larger along any direction that all steps share.
         """
-        area = mask.float().mean((1, 2))[:, None]
-        steps = torch.linspace(-_SMALLEST, 0, _STEPS, device=mask.device)
-        return self.area((4 * (area.clamp(min=1e-5).log2() - steps)).sigmoid())  # type: ignore[no-any-return]
+        steps = torch.linspace(-_SMALLEST, 0, _STEPS, device=area.device)
+        above = 4 * (area.clamp(min=1e-5).log2()[:, None] - steps)
+        return self.area(above.sigmoid())  # type: ignore[no-any-return]
 
 
 def _bearings(covered: Tensor, marks: Tensor, grid: int) -> Tensor:
