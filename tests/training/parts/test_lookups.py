@@ -63,17 +63,17 @@ class _Scale(torch.nn.Module):
         return area[:, None].expand(-1, tiny().language.width)
 
 
-def test_what_is_written_is_nearest_to_what_it_stands_for(alignment: Alignment) -> None:
-    masks = [Imagined(0, 0.25, (3, 1, UNKNOWN)), Imagined(2, 0.5, (UNKNOWN, 4, 5))]
+def test_masks_are_written_as_themselves_and_neighbours_with_doubt(alignment: Alignment) -> None:
+    masks = [Imagined(0, 0.25, (3, 1, UNKNOWN)), Imagined(2, 0.5, (UNKNOWN, 4, 5))] * 50
     generator = torch.Generator().manual_seed(0)
     tokens = written(masks, alignment, _Scale(), generator)  # type: ignore[arg-type]
-    assert tokens.shape == (2, 1 + 4 + 3, tiny().language.width)
-    assert (tokens[:, 0] == torch.tensor([[0.25], [0.5]])).all()
+    assert tokens.shape == (100, 1 + 4 + 3, tiny().language.width)
+    assert (tokens[:2, 0] == torch.tensor([[0.25], [0.5]])).all()
     own = tokens[:, 1:5] / alignment.scale
     apart = (own[:, None] - alignment.words[None]).pow(2).mean((2, 3))
-    assert apart.argmin(1).tolist() == [0, 2]
+    assert apart.argmin(1).tolist() == [0, 2] * 50
     near = tokens[:, 5:] / alignment.scale
-    apart = (near[:, :, None] - alignment.meaning).pow(2).mean(-1)
-    assert [apart[0, 0].argmin(), apart[0, 1].argmin()] == [3, 1]
-    assert [apart[1, 1].argmin(), apart[1, 2].argmin()] == [4, 5]
-    assert near[0, 2].std() < 0.6
+    said = (near[:, :, None] - alignment.meaning).pow(2).mean(-1).argmin(-1)
+    known = torch.cat([said[0::2, 0] == 3, said[0::2, 1] == 1, said[1::2, 1] == 4])
+    assert 0.6 < known.float().mean() < 1
+    assert near[0::2, 2].std() < 0.6  # no name

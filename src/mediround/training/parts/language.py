@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from mediround.training.parts.alignment import Alignment
 from mediround.training.parts.conversations import Conversations, Sample, coverage
 from mediround.training.parts.features import FeatureStore
 from mediround.training.parts.grounding import Grounding
-from mediround.training.parts.lookups import Lookups, written
+from mediround.training.parts.lookups import Lookup, Lookups, written
 from mediround.training.parts.masks import pretrained_segmenter
 from mediround.training.parts.merged_adapter import MergedAdapter
 from mediround.training.parts.recipe import Recipe
@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 Batch = Sequence[tuple[Sample, Prompt]]
+Asked = TypeVar("Asked", Sample, Lookup)
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ class LanguagePart:
     def _lookup_step(self, step: int) -> dict[str, float]:
         """The language model alone on made-up masks."""
         seen = self._look_up(2 * self.settings.dialogues, (self.recipe.seed, 3, step))
-        self._update(step, self.settings.lookup_steps)
+        self._update(step, self.settings.lookup_steps, self.settings.lookup_boost)
         return seen
 
     def _look_up(self, count: int, seed: tuple[int, ...]) -> dict[str, float]:
@@ -195,21 +196,22 @@ class LanguagePart:
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         around = self.grounding.perception.surroundings
         assert around is not None
-        goals, rows = [], []
-        for each in self.lookups.draw(count, rng):
-            prompt = self.bare.write([each.round])
-            tokens = written(each.references, self.alignment, around, generator)
-            image = tokens.new_zeros((0, tokens.shape[-1]))
-            rows.append(self.model.embed(prompt, image, dict(enumerate(tokens, start=1))))
-            goals.append(Goal(prompt, [each.target], [f"lookup {each.kind}"]))
-        hidden = self.model.language(nn.utils.rnn.pad_sequence(rows, batch_first=True))
-        found = self._compare(goals, hidden, rows[0].new_zeros((), dtype=torch.float32))
-        words = sum(len(goal.prompt.supervised) for goal in goals)
-        self._weighted(found, words, count, count).backward()
+        drawn = [(each, self.bare.write([each.round])) for each in self.lookups.draw(count, rng)]
+        words = sum(len(prompt.supervised) for _, prompt in drawn)
         totals: dict[str, list[float]] = {}
-        for kind, hit in found.hits:
-            totals.setdefault("looked up", []).append(hit)
-            totals.setdefault(kind, []).append(hit)
+        for batch in _batches(drawn, self.settings.batch_tokens):
+            goals, rows = [], []
+            for each, prompt in batch:
+                tokens = written(each.references, self.alignment, around, generator)
+                image = tokens.new_zeros((0, tokens.shape[-1]))
+                rows.append(self.model.embed(prompt, image, dict(enumerate(tokens, start=1))))
+                goals.append(Goal(prompt, [each.target], [f"lookup {each.kind}"]))
+            hidden = self.model.language(nn.utils.rnn.pad_sequence(rows, batch_first=True))
+            found = self._compare(goals, hidden, torch.zeros(()))
+            self._weighted(found, words, count, count).backward()
+            for kind, hit in found.hits:
+                totals.setdefault("looked up", []).append(hit)
+                totals.setdefault(kind, []).append(hit)
         return {name: float(np.mean(values)) for name, values in totals.items()}
 
     def _weighted(self, found: Losses, words: int, dialogues: int, masks: int) -> Tensor:
@@ -336,9 +338,11 @@ class LanguagePart:
         self.adapter.publish()
 
 
-def _batches(talks: Batch, tokens: int) -> Iterator[Batch]:
-    """Dialogues of like length together, at most ``tokens`` positions with padding."""
-    batch: list[tuple[Sample, Prompt]] = []
+def _batches(
+    talks: Sequence[tuple[Asked, Prompt]], tokens: int
+) -> Iterator[Sequence[tuple[Asked, Prompt]]]:
+    """What is of like length together, at most ``tokens`` positions with padding."""
+    batch: list[tuple[Asked, Prompt]] = []
     for talk in sorted(talks, key=lambda each: len(each[1].ids)):
         if batch and (len(batch) + 1) * len(talk[1].ids) > tokens:
             yield batch

@@ -120,7 +120,7 @@ def written(
     own = alignment.words[torch.tensor([each.entity for each in masks])]
     around = torch.tensor([each.around for each in masks])
     known = (around != UNKNOWN)[..., None]
-    sure = torch.rand(known.shape, generator=generator) * 0.5 + 0.5
+    sure = torch.rand(known.shape, generator=generator) * 0.7 + 0.3
     confused = torch.randint(len(alignment.meaning), around.shape, generator=generator)
     meant = sure * alignment.meaning[around] + (1 - sure) * alignment.meaning[confused]
     told = torch.cat([own, torch.where(known, meant, 0.0)], dim=1)

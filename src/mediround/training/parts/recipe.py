@@ -62,6 +62,7 @@ class LanguageRecipe:
     neighbour_rate: float = 1e-4
     reference_steps: int = 400
     lookup_steps: int = 0  # of questions about made-up masks alone
+    lookup_boost: float = 2.0  # of all rates in these steps
     lookups: int = 0  # of them beside the dialogues of a step
     identity_steps: int = 100
     steps: int = 600
