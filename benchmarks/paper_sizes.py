@@ -16,10 +16,11 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
-from mediround.config import MistralConfig, ModelConfig, mediround_7b
+from mediround.config import MistralConfig, ModelConfig
 from mediround.model.loading import compose
 from mediround.model.low_bit import lower_linears
 from mediround.model.mediround import MediRound
+from mediround.presets import mediround_7b
 from mediround.session import Model
 
 SIZES: Mapping[str, Callable[[], ModelConfig]] = {

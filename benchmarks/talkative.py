@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from mediround.config import tiny
 from mediround.model.loading import compose
+from mediround.presets import tiny
 from mediround.session import Model, reader
 
 LONGEST_ANSWER = 6

@@ -4,10 +4,10 @@
     python -m benchmarks.train --model paper-135m --device cuda
 
 The naive loop takes one dialogue at a time, computes the features of the image and of every crop
-again in each step, sorts nothing and prepares nothing beforehand; model, losses, optimiser and
-dialogues are the same. Steps of both alternate, so that both have the same share of a busy
-machine. ``--rounds`` and ``--sides`` show how a step grows with a dialogue's length and a
-picture's size.
+again in each step, sorts nothing, prepares nothing beforehand and leaves adapter and attention to
+peft and torch; model, losses, optimiser and dialogues are the same. Steps of both alternate, so
+that both have the same share of a busy machine. ``--rounds`` and ``--sides`` show how a step grows
+with a dialogue's length and a picture's size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from benchmarks import record
 from benchmarks.painted import write_talks
 from benchmarks.paper_sizes import SIZES
 
-from mediround.config import PRESETS, MistralConfig, ModelConfig
+from mediround.config import MistralConfig, ModelConfig
+from mediround.presets import PRESETS
 from mediround.training.pace import peak_bytes
 from mediround.training.staged.devices import accelerator
 from mediround.training.staged.optimiser_step import OptimiserStep
@@ -83,7 +84,7 @@ class Lane:
         execution = Execution(precision=precision, frozen=precision, micro_batch=dialogues)
         if naive:
             execution = dataclasses.replace(
-                execution, micro_batch=1, bucket_steps=1, prefetch=False
+                execution, micro_batch=1, bucket_steps=1, prefetch=False, fused=False
             )
         recipe = DialogueRecipe(
             model=config,

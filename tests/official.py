@@ -15,12 +15,13 @@ from PIL import Image as PillowImage
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mediround.config import CorrectionConfig, MistralConfig, ModelConfig, official_tiny
+from mediround.config import CorrectionConfig, MistralConfig, ModelConfig
 from mediround.model.loading import compose
 from mediround.model.mediround import MediRound
 from mediround.model.official.keys import to_ours
 from mediround.model.official.reference import annotated_reference, file_mask
 from mediround.model.official.sample import Sample, prepare
+from mediround.presets import official_tiny
 from mediround.prompt import IMAGE_KEY, Prompt, Slot
 from mediround.quirks import OfficialQuirks
 

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediround.config import (
-    PRESETS,
     LanguageConfig,
     ModelConfig,
     NormalisationConfig,
@@ -16,6 +15,7 @@ from mediround.config import (
     from_mapping,
 )
 from mediround.errors import ConfigError
+from mediround.presets import PRESETS
 
 configs = st.builds(
     ModelConfig,

@@ -57,6 +57,24 @@ def test_the_reference_decides_and_not_the_words(model: Model, sample: LabelledV
         assert right > 0.5 > wrong
 
 
+@pytest.mark.parametrize("size", [(180, 240), (512, 512)])
+def test_a_box_gives_the_structure_in_it(model: Model, size: tuple[int, int]) -> None:
+    """A bright disc on noise, enclosed loosely: the disc, not the rectangle."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    radius, row, column = size[0] / 8, size[0] * 0.45, size[1] * 0.6
+    disc = (y + 0.5 - row) ** 2 + (x + 0.5 - column) ** 2 < radius**2
+    noise = np.random.default_rng(0).normal(70, 12, size)
+    session = model.open(np.clip(noise + 110 * disc, 0, 255).astype(np.uint8))
+    reach = radius * 1.12
+    box = (column - reach, row - reach, column + reach, row + reach)
+    found, filled = (session.add_box(box, fit=fit).mask for fit in ("structure", "rectangle"))
+    assert found is not None
+    assert filled is not None
+    assert dice(found, disc) > 0.85 > dice(filled, disc)
+    turn = session.ask("What is [1]?")
+    assert turn.text
+
+
 def test_orientation_is_the_volumes_and_not_the_files(model: Model, sample: LabelledVolume) -> None:
     """A volume stored with a reversed axis shows the same picture and gives the same mask."""
     index = sample.best_slice(["liver"])

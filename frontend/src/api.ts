@@ -121,6 +121,8 @@ export const api = {
   redo: (id: string) => json<Session>("POST", `${at(id)}/redo`),
   add: (id: string, mask: Rle, name: string | null) =>
     json<Session>("POST", `${at(id)}/entities`, { mask, name }),
+  addBox: (id: string, box: readonly number[], name: string | null) =>
+    json<Session>("POST", `${at(id)}/entities`, { box, fit: "structure", name }),
   replace: (id: string, entity: number, mask: Rle) =>
     json<Session>("PUT", `${at(id)}/entities/${entity}/mask`, { mask }),
   rename: (id: string, entity: number, name: string | null) =>

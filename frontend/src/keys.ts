@@ -1,6 +1,7 @@
 // The keyboard. Letters count only where nobody is typing.
 
 import { cancelAsk, redo, undo } from "./actions";
+import { switchFit } from "./boxes";
 import { discardDraft, redoStroke, undoStroke } from "./drafting";
 import { drawNew } from "./panels/entities";
 import { focusQuestion, refer } from "./panels/composer";
@@ -69,7 +70,8 @@ function escape(viewer: Viewer): void {
 /** Whether `key` meant something. */
 function plain(key: string, viewer: Viewer): boolean {
   const tool = TOOLS[key.toLowerCase()];
-  if (tool) takeTool(tool, viewer);
+  if (tool === "box" && now().tool === "box") switchFit();
+  else if (tool) takeTool(tool, viewer);
   else if (key === "q" || key === "/") focusQuestion();
   else if (key === "n") drawNew();
   else if (key.toLowerCase() === "t") showSpace();

@@ -1,6 +1,8 @@
 // What the server says and hears; see /openapi.json of a running server.
 
 export type Status = "ok" | "unsure" | "absent" | "corrected" | "given";
+/** What a box stands for: what it encloses, or all of its pixels. */
+export type BoxFit = "structure" | "rectangle";
 export type Colour = [number, number, number];
 
 /** COCO compressed run-length code; `size` is [height, width]. */
@@ -19,6 +21,8 @@ export interface Directions {
 export interface Info {
   version: string;
   model: { name: string; weights_sha256: string } | null;
+  /** What boxes may stand for with this model; null while it is being loaded. */
+  box_fits: BoxFit[] | null;
   notice: string;
   auth: boolean;
   limits: { upload_bytes: number; query_characters: number };
@@ -58,6 +62,8 @@ export interface Entity {
   status: Status;
   score: number | null;
   box: [number, number, number, number] | null;
+  /** The box that a person drew, in which the model found the mask. */
+  box_prompt: [number, number, number, number] | null;
   refers_to: number[];
   round: number | null;
   removed: boolean;

@@ -1,6 +1,6 @@
 // What the page knows, in one value; panels watch the parts that they show.
 
-import type { Entity, ImageInfo, Info, Sample, Session, SessionSummary } from "./protocol";
+import type { BoxFit, Entity, ImageInfo, Info, Sample, Session, SessionSummary } from "./protocol";
 import type { Mask } from "./mask/mask";
 
 export type Tool = "point" | "window" | "brush" | "eraser" | "polygon" | "box" | "wand";
@@ -53,6 +53,9 @@ export interface State {
   loading: { text: string; share: number | null; cancel: (() => void) | null } | null;
   tool: Tool;
   brush: number;
+  boxFit: BoxFit;
+  /** Whether the model looks for what a box encloses. */
+  finding: boolean;
   selected: number | null;
   hovered: number | null;
   draft: Draft | null;
@@ -80,6 +83,8 @@ let state: State = {
   loading: null,
   tool: "point",
   brush: 6,
+  boxFit: "structure",
+  finding: false,
   selected: null,
   hovered: null,
   draft: null,

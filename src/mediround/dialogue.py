@@ -51,7 +51,8 @@ class Entity(_Frozen):
 
     ``score`` is the judge's estimate of the mask's IoU with the truth, 0..1; None where nobody
     judged (given masks, annotations). ``box`` is (x0, y0, x1, y1) in pixels, half-open.
-    ``refers_to`` lists the entities that the question named.
+    ``refers_to`` lists the entities that the question named. ``box_prompt`` is the box, in the same
+    pixels, that a person drew and in which the model found the mask; None for every other mask.
     """
 
     id: int = Field(ge=1)
@@ -61,6 +62,7 @@ class Entity(_Frozen):
     mask: Rle | None = None
     box: tuple[float, float, float, float] | None = None
     refers_to: tuple[int, ...] = ()
+    box_prompt: tuple[float, float, float, float] | None = None
 
     @classmethod
     def from_mask(cls, number: int, mask: NDArray[np.bool_], **fields: Any) -> Self:

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.boxes import Filler
 
 from mediround.cli import main
+from mediround.model.box_prompt import BoxPrompt
 from mediround.session import Session
 
 Answers = Callable[..., None]
@@ -53,6 +55,18 @@ def test_errors_are_told_and_do_not_end_it(talk: Talk, answers: Answers) -> None
     assert "[7], which does not exist" in printed
     assert "The nerve is [1]." in printed
     assert "This dialogue was not saved" in printed
+
+
+def test_a_box_gives_a_mask(talk: Talk, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = talk("/box 4,4,20,20")
+    assert "cannot find a structure in a box" in printed
+    monkeypatch.setattr(BoxPrompt, "beside", lambda _network: Filler(64))
+    answers("It is [2].")
+    printed = talk("/box 4,4,x", "/box 4,4,20,20", "What lies beside [1]?", "/undo", "/masks")
+    assert printed.count("error: ") == 1
+    assert "[1] unnamed" in printed
+    assert "given" in printed
+    assert "It is [2]." in printed
 
 
 def test_undo_redo_masks_help(talk: Talk, answers: Answers) -> None:

@@ -17,10 +17,12 @@ import pytest
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+from tests.boxes import Filler
 
 from mediround.cli import main
 from mediround.imaging import Volume, open_image
 from mediround.imaging.raster import read_mask
+from mediround.model.box_prompt import BoxPrompt
 from mediround.session import load
 
 Answers = Callable[..., None]
@@ -103,6 +105,41 @@ def test_a_volume_s_masks_come_back_in_its_grid(
     assert set(np.flatnonzero(mask.voxels.any(axis=(0, 2)))) <= {3}
     stored = json.loads((out / "session.json").read_text())
     assert (stored["slice"], stored["plane"], stored["modality"]) == (3, "coronal", "MR")
+
+
+def test_boxes_come_before_the_questions(
+    png: Path, tmp_path: Path, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BoxPrompt, "beside", lambda _network: Filler(64))
+    answers("The nerve is [3].")
+    out = tmp_path / "out"
+    words = ("--box", "4,4,20,20", "--box", "30, 10, 50, 30", "-q", "What lies beside [2]?")
+    assert segment(png, out, *words) == 0
+    stored = json.loads((out / "session.json").read_text())
+    assert [each["box_prompt"] for each in stored["given"]] == [[4, 4, 20, 20], [30, 10, 50, 30]]
+    assert stored["rounds"][0]["entities"][0]["refers_to"] == [2]
+    assert read_mask(out / "mask_1.png").any()
+    assert {f"mask_{n}.png" for n in (1, 2, 3)} <= {file.name for file in out.iterdir()}
+    assert segment(png, tmp_path / "alone", "--box", "4,4,20,20") == 0
+    assert (tmp_path / "alone" / "mask_1.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ((), "nothing is asked"),
+        (("--box", "4,4,20"), "four"),
+        (("--box", "4,4,20,x"), "four numbers"),
+        (("--box", "20,4,4,20"), "inverted"),
+        (("--box", "400,400,420,420"), "outside"),
+        (("--box", "4,4,20,20"), "cannot find a structure"),
+    ],
+)
+def test_boxes_that_are_none(
+    png: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], why: str
+) -> None:
+    assert segment(png, tmp_path / "out", *words, "--json") == 2
+    assert why in one_line(capsys)
 
 
 def test_a_failing_round_keeps_those_before_it(

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from mediround.config import tiny as tiny_config
 from mediround.model.loading import compose
 from mediround.model.mediround import MediRound
+from mediround.presets import tiny as tiny_config
 
 
 def made() -> MediRound:

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mediround.config import tiny
 from mediround.model.judgment import STATISTICS, Judge, statistics
 from mediround.model.mask_decoder import Decoded
+from mediround.presets import tiny
 
 
 @settings(deadline=None)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mediround import weights
-from mediround.config import PRESETS, ModelConfig
+from mediround.config import ModelConfig
 from mediround.errors import (
     ConfigError,
     InputError,
@@ -30,6 +30,7 @@ from mediround.model.mediround import MediRound
 from mediround.model.position import PositionCode
 from mediround.model.segmenter import Segmenter
 from mediround.model.vision_encoder import TinyVit
+from mediround.presets import PRESETS
 
 Spoil = Callable[[dict[str, Tensor]], object]
 

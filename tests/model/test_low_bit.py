@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import mediround
-from mediround.config import LanguageConfig, tiny
+from mediround.config import LanguageConfig
 from mediround.errors import ConfigError, DependencyError, WeightsError
 from mediround.model import loading, low_bit
 from mediround.model.folder import save_model
 from mediround.model.loading import load_model
 from mediround.model.low_bit import FEW_ROWS, Int4Linear, Int8Linear, lower_linears
 from mediround.model.mediround import MediRound
+from mediround.presets import tiny
 
 CPU = torch.device("cpu")
 KINDS = {"int8": Int8Linear, "int4": Int4Linear}

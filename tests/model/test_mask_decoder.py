@@ -129,3 +129,12 @@ def test_channel_norm_is_layer_norm_over_channels() -> None:
     scaled = (x - mean) / (var + 1e-6).sqrt()
     weight, bias = (norm.get_parameter(n)[:, None, None] for n in ("weight", "bias"))
     torch.testing.assert_close(norm(x), scaled * weight + bias, atol=1e-5, rtol=1e-5)
+
+
+def test_it_draws_the_same_while_it_learns(
+    decoder: MaskDecoder, inputs: tuple[Tensor, Tensor, Tensor, Tensor]
+) -> None:
+    image, place, dense, prompts = inputs
+    learning = decoder(image, place, dense, prompts.clone().requires_grad_())
+    assert learning.logits.requires_grad
+    torch.testing.assert_close(learning.logits, decoder(*inputs).logits, rtol=1e-4, atol=1e-4)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mediround.config import official_tiny
 from mediround.model.official.clip import ClipPerception
+from mediround.presets import official_tiny
 
 
 @pytest.mark.parametrize("crops", [1, 3])

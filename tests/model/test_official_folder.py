@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mediround.config import MistralConfig, ModelConfig, SamVitConfig, official_tiny
+from mediround.config import MistralConfig, ModelConfig, SamVitConfig
 from mediround.errors import CheckpointFileError, ModelNotFoundError, OutputError, WeightsError
 from mediround.model.folder import save_model
 from mediround.model.loading import compose, load_model
@@ -23,6 +23,7 @@ from mediround.model.official.folder import (
     import_checkpoint,
 )
 from mediround.model.official.keys import to_ours
+from mediround.presets import official_tiny
 from mediround.weights.naming import NAMINGS, Naming
 
 State = dict[str, Tensor]

@@ -10,12 +10,12 @@ import pytest
 import torch
 from tests import official
 
-from mediround.config import official_tiny
 from mediround.errors import WeightsError
 from mediround.model.checkpoint import stored_name
 from mediround.model.loading import compose
 from mediround.model.mediround import MediRound
 from mediround.model.official.keys import to_official, to_ours
+from mediround.presets import official_tiny
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mediround.config import PerceptionConfig
-from mediround.config import tiny as tiny_config
 from mediround.dialogue import Round
 from mediround.model.landmarks import landmarks
 from mediround.model.loading import compose
 from mediround.model.mediround import MediRound
 from mediround.model.perception import Perception
 from mediround.model.surroundings import Surroundings, _bearings
+from mediround.presets import tiny as tiny_config
 
 SIDE = 16
 

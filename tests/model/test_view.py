@@ -11,12 +11,13 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mediround.config import ModelConfig, NormalisationConfig, official_tiny, tiny
+from mediround.config import ModelConfig, NormalisationConfig
 from mediround.errors import QueryError
 from mediround.geometry import BoolMask, mask_to_box
 from mediround.imaging.image import Image, Modality
 from mediround.model.official.postprocess import full_size
 from mediround.model.view import CanvasView, PictureView, eight_bit, look
+from mediround.presets import official_tiny, tiny
 from mediround.quirks import OfficialQuirks
 
 

@@ -23,10 +23,16 @@ WAIT_MS = 60_000
 
 
 class Server:
-    """A server process with the tiny model that talks; it can die and come back."""
+    """A server process, by default with the tiny model that talks; it can die and come back.
 
-    def __init__(self, data: Path, *options: str) -> None:
-        self._data, self._options = data, options
+    Args:
+        data: its folder.
+        options: of the command line.
+        module: what is run.
+    """
+
+    def __init__(self, data: Path, *options: str, module: str = "benchmarks.talkative") -> None:
+        self._data, self._options, self._module = data, options, module
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -34,8 +40,8 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start, and return when it answers."""
-        command = [sys.executable, "-m", "benchmarks.talkative", "--port", str(self.port)]
+        """Start, and return when its model is loaded."""
+        command = [sys.executable, "-m", *self._module.split(), "--port", str(self.port)]
         command += ["--data-dir", str(self._data), *self._options]
         self._process = subprocess.Popen(
             command,
@@ -58,7 +64,7 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}healthz", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}readyz", timeout=5) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False

@@ -132,6 +132,10 @@ def test_masks_travel_as_png_too(
         {"mask": {"size": [60, 72], "counts": "o~~~~~~~~~"}},
         {"box": [5, 5, 5, 9]},
         {"box": [200, 200, 220, 220]},
+        {"box": [30, 5, 20, 9]},
+        {"box": [5, 5, 30, 30], "fit": "structure"},
+        {"box": [5, 5, 6, 6], "fit": "structure"},
+        {"mask": {"size": [60, 72], "counts": "0"}, "fit": "structure"},
         {"png": "AAAA"},
         {"png": "not base64"},
         {},
@@ -143,6 +147,18 @@ def test_masks_that_are_none(
     answer = server.post(f"/v1/sessions/{session['id']}/entities", json=body)
     assert answer.status_code == 400
     assert answer.json()["found"]
+
+
+@pytest.mark.parametrize("box", ["[1, 2, NaN, 4]", "[1, 2, 1e999, 4]", "[1, 2, 3]", '"all"'])
+def test_boxes_that_are_none(server: TestClient, session: dict[str, Any], box: str) -> None:
+    at = f"/v1/sessions/{session['id']}/entities"
+    headers = {"Content-Type": "application/json"}
+    for fit in ("rectangle", "structure"):
+        body = f'{{"box": {box}, "fit": "{fit}"}}'
+        answer = server.post(at, content=body, headers=headers)
+        assert 400 <= answer.status_code < 500
+        assert answer.json()["found"]
+    assert server.post(at, json={"box": [5, 5, 30, 30], "fit": "circle"}).status_code == 422
 
 
 def test_what_a_later_question_names_cannot_be_removed(

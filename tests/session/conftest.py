@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from benchmarks.talkative import talkative
 from numpy.typing import NDArray
 
-from mediround.config import tiny
-from mediround.model.loading import compose
 from mediround.session import Model
 
 Pictures = Callable[[int], NDArray[np.float64]]
@@ -28,23 +25,7 @@ def short_answers() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def make_model() -> Callable[[], Model]:
     """Equal models, with nothing remembered."""
-
-    def make() -> Model:
-        network = compose(tiny())
-        generator = torch.Generator().manual_seed(2)
-        lively: list[Any] = [network.projection, network.perception, network.segmenter.decoder]
-        with torch.no_grad():
-            for part in (*lively, network.language.inner):
-                for parameter in part.parameters():
-                    parameter.mul_(3)
-            language: Any = network.language
-            for row in (language.seg_in, language.seg_out):
-                row.normal_(0, 0.1, generator=generator)
-        network.eval().requires_grad_(False)
-        network.language.merge_adapter()
-        return Model(network, "tiny", "0" * 64)
-
-    return make
+    return talkative
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from mediround.config import CorrectionConfig, ModelConfig, SamVitConfig, official_tiny
+from mediround.config import CorrectionConfig, ModelConfig, SamVitConfig
 from mediround.errors import QueryError
 from mediround.model.loading import compose
 from mediround.model.official.sam import SamSegmenter
+from mediround.presets import official_tiny
 from mediround.session import Model, Session
 from mediround.session.source import Source
 

@@ -140,7 +140,8 @@ function nameButton(entity: Entity, name: string, open: boolean, act: () => void
 
 function badge(entity: Entity): HTMLElement | null {
   if (entity.status === "ok") return null;
-  return h("span", { class: `status ${entity.status}`, title: STATUS[entity.status] ?? "" }, entity.status);
+  const title = entity.box_prompt ? "Found by the model in a box drawn by hand" : STATUS[entity.status];
+  return h("span", { class: `status ${entity.status}`, title: title ?? "" }, entity.status);
 }
 
 function meter(entity: Entity): HTMLElement | null {
@@ -187,7 +188,8 @@ function details(entity: Entity): HTMLElement {
     on: { click: () => setLook(entity.id, { outline: !look.outline }) },
   }, icon("polygon"), look.outline ? "Fill" : "Outline");
   const parents = entity.refers_to.length ? `from ${entity.refers_to.map((n) => `[${n}]`).join(" ")}` : "";
-  const origin = entity.round === null ? "given" : `round ${entity.round}`;
+  const given = entity.box_prompt ? "found in a box" : "given";
+  const origin = entity.round === null ? given : `round ${entity.round}`;
   return h(
     "div",
     { class: "details" },

@@ -12,6 +12,7 @@ const KEYS: readonly [string, string][] = [
   ["Ctrl Z, Ctrl Shift Z", "undo, redo: a round, a correction, or a stroke while drawing"],
   ["V, W", "point and move, window"],
   ["B, E, P, X, G", "brush, eraser, polygon, box, wand"],
+  ["X again", "a box is the structure that it encloses, or its rectangle"],
   ["[ and ]", "smaller, larger brush"],
   ["N", "draw a new mask"],
   ["Enter / Esc", "keep / discard what was drawn"],

@@ -135,6 +135,10 @@ export function mountDrafting(viewer: Viewer, gestures: Gestures): void {
   );
 }
 
+/** What the person typed for the new mask, if anything. */
+export const draftName = (): string | null =>
+  byId("drafting").querySelector<HTMLInputElement>(".draft-name")?.value.trim() || null;
+
 /** Keep what was drawn, as the button does. */
 export function applyFromKey(): void {
   byId("drafting").querySelector<HTMLButtonElement>(".apply")?.click();

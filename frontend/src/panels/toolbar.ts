@@ -13,7 +13,7 @@ const TOOLS: readonly [Tool, IconName, string, string][] = [
   ["brush", "brush", "Brush", "B"],
   ["eraser", "eraser", "Eraser", "E"],
   ["polygon", "polygon", "Polygon", "P"],
-  ["box", "box", "Box (Alt removes)", "X"],
+  ["box", "box", "Box round a structure, or a rectangle (Alt removes)", "X"],
   ["wand", "wand", "Wand: click what is equally bright", "G"],
 ];
 

@@ -1,7 +1,9 @@
 // What mouse, pen, fingers and wheel do on the canvas.
 
+import { boxFit, findStructure } from "../boxes";
 import { currentDraft, redraw } from "../drafting";
 import type { Mask, Point } from "../mask/mask";
+import { draftName } from "../panels/stage";
 import { DRAWING, now, note, update } from "../store";
 import type { Viewer } from "./viewer";
 
@@ -57,7 +59,11 @@ export class Gestures {
   }
 
   private start(at: Point, event: PointerEvent): Press | null {
-    const { tool, asking } = now();
+    const { tool, asking, finding } = now();
+    if (finding && DRAWING.includes(tool)) {
+      note("Wait until the model has found what the last box encloses.");
+      return null;
+    }
     if (asking && DRAWING.includes(tool)) {
       note("Wait for the answer, or cancel it, before you draw.");
       return null;
@@ -210,6 +216,7 @@ export class Gestures {
     const a = viewer.viewport.toImage(start);
     const value = event.altKey ? 0 : 1;
     viewer.trail = [a, a];
+    if (value && boxFit() === "structure") return this.prompt(start, a);
     return {
       move: (to) => {
         viewer.trail = [a, viewer.viewport.toImage(to)];
@@ -222,6 +229,27 @@ export class Gestures {
         const corners = [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }];
         mask.fillPolygon(corners, value);
         redraw(mask, draft.mask);
+      },
+    };
+  }
+
+  /** A box round a structure, which the model finds; it stays in sight as long as that takes. */
+  private prompt(start: Point, a: Point): Press {
+    const { viewer } = this;
+    return {
+      move: (to) => {
+        viewer.trail = [a, viewer.viewport.toImage(to)];
+      },
+      end: (to) => {
+        const b = viewer.viewport.toImage(to);
+        const done = () => {
+          viewer.trail = [];
+          viewer.invalidate();
+        };
+        if (Math.min(Math.abs(to.x - start.x), Math.abs(to.y - start.y)) <= CLICK) {
+          note("Drag a box round the structure.");
+          done();
+        } else void findStructure(a, b, draftName()).then(done);
       },
     };
   }

@@ -21,6 +21,7 @@ from mediround.cli.opening import (
     PlaneName,
     SliceIndex,
     check_image,
+    corners_of,
     open_session,
 )
 from mediround.cli.progress import moving_line
@@ -34,6 +35,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 HELP = """\
 Ask for a structure; [n] is mask number n: "the counterpart of [1]".
+  /box X0,Y0,X1,Y1      find the structure in a box, in pixels
   /undo         take back the last change        /redo   bring it back
   /masks        list the masks
   /save FILE    write the session; --resume FILE takes it up again
@@ -120,6 +122,11 @@ class Chat:
         match word, argument:
             case "/help", None:
                 self.console.print(HELP, markup=False)
+            case "/box", str(corners):
+                with moving_line("looking into the box …"):
+                    found = self.session.add_box(corners_of(corners))
+                show_entities(self.console, [found])
+                self._refresh()
             case "/masks", None:
                 if not self.session.entities:
                     self.console.print("no masks yet")

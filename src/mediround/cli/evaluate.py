@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from mediround.cli.opening import LowBits
+from mediround.cli.task_bar import task_bar
 
 
 class Text(StrEnum):
@@ -151,7 +149,7 @@ def evaluate(  # one parameter an option
         boundary=boundary,
         seed=seed,
     )
-    with _bar() as progress:
+    with task_bar() as progress:
         bits = None if low_bit is None else low_bit.value
         source = ModelSource(model, device, threads, bits)
         report = run(source, data, out, settings, workers=workers, progress=progress)
@@ -207,25 +205,3 @@ def _show(report: dict[str, Any], console: Console) -> None:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], None] | None]:
-    """A bar on standard error; None where that is no terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
-        task = bar.add_task("starting", total=None)
-        current = ""
-
-        def advance(what: str, done: int, total: int) -> None:
-            nonlocal current
-            if what != current:
-                bar.reset(task)  # the time that remains is that of this piece of work
-                current = what
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield advance

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from mediround.cli.progress import moving_line
-from mediround.errors import ImageFileError
+from mediround.errors import ImageFileError, InputError
 
 if TYPE_CHECKING:
     from mediround.imaging import Plane
@@ -61,6 +61,20 @@ def check_image(image: str) -> None:
             expected="PNG, JPEG, TIFF, NIfTI or DICOM",
             remedy="check the path",
         )
+
+
+def corners_of(text: str) -> tuple[float, ...]:
+    """``x0,y0,x1,y1`` as numbers; whether they are a box in the image is the session's to say.
+
+    Raises:
+        InputError: something in it is no number.
+    """
+    try:
+        return tuple(float(each) for each in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"the box {text!r}", expected="four numbers in pixels, such as 120,80,210,165"
+        ) from error
 
 
 def open_session(

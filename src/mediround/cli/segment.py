@@ -17,9 +17,10 @@ from mediround.cli.opening import (
     PlaneName,
     SliceIndex,
     check_image,
+    corners_of,
     open_session,
 )
-from mediround.cli.transcript import show_start, show_turn
+from mediround.cli.transcript import show_entities, show_start, show_turn
 from mediround.errors import MediRoundError, QueryError
 
 if TYPE_CHECKING:
@@ -34,11 +35,19 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 )
 def segment(
     image: ImagePath,
-    query: Annotated[
-        list[str],
-        typer.Option("--query", "-q", metavar="…", help="Once a round; [n] is the n-th mask."),
-    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for results.")],
+    query: Annotated[
+        list[str] | None,
+        typer.Option("--query", "-q", metavar="…", help="Once a round; [n] is the n-th mask."),
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--box",
+            metavar="X0,Y0,X1,Y1",
+            help="Find the structure in a box, in pixels; becomes [1], … before the questions.",
+        ),
+    ] = None,
     model: ModelName = "nano",
     slice_: SliceIndex = None,
     plane: PlaneName = None,
@@ -47,12 +56,13 @@ def segment(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Ask question after question about an image; write masks, pictures and the session.
+    """Ask question after question about an image, or enclose what is meant; write the results.
 
     DIR gets mask_1.png … (mask_1.nii.gz … in the volume's own grid for a volume), overlay.png,
     overlay_1.png … (one a round) and session.json. Research use only, not a medical device.
     """
-    _check_queries(query)
+    queries, boxes = query or [], [corners_of(each) for each in box or []]
+    _check_queries(queries, boxes)
     check_image(image)
     # Imported behind the checks that need nothing: an empty question is answered at once.
     from mediround.imaging import ensure_folder
@@ -65,15 +75,26 @@ def segment(
         plane=plane,
         modality=modality,
         low_bit=low_bit,
-        first_query=query[0],
+        # Whether a question may speak of [1] is known when there is one.
+        first_query=None if boxes else queries[0],
     )
     console = Console(quiet=as_json, highlight=False)
+    from mediround.session.results import prepare_folder
+
     show_start(console, session)
-    _converse(session, query, out, console)
+    folder = prepare_folder(out)
+    _enclose(session, boxes, folder, console)
+    _converse(session, queries, folder, console)
     _finish(session, out, console, as_json=as_json)
 
 
-def _check_queries(queries: list[str]) -> None:
+def _check_queries(queries: list[str], boxes: list[tuple[float, ...]]) -> None:
+    if not queries and not boxes:
+        raise QueryError(
+            "nothing is asked",
+            expected="--query or --box, at least once",
+            remedy="add e.g. -q 'Segment the liver.' or --box 120,80,210,165",
+        )
     for number, text in enumerate(queries, start=1):
         if not text.strip():
             raise QueryError(
@@ -82,11 +103,21 @@ def _check_queries(queries: list[str]) -> None:
             )
 
 
-def _converse(session: Session, queries: list[str], out: Path, console: Console) -> None:
-    """Ask and write round by round, so that a failure keeps what was made before it."""
-    from mediround.session.results import prepare_folder, write_round
+def _enclose(
+    session: Session, boxes: list[tuple[float, ...]], folder: Path, console: Console
+) -> None:
+    """Bring in what the boxes enclose, and write it."""
+    from mediround.session.results import write_results
 
-    folder = prepare_folder(out)
+    for each in boxes:
+        show_entities(console, [session.add_box(each)])
+        write_results(session, folder)
+
+
+def _converse(session: Session, queries: list[str], folder: Path, console: Console) -> None:
+    """Ask and write round by round, so that a failure keeps what was made before it."""
+    from mediround.session.results import write_round
+
     for number, text in enumerate(queries, start=1):
         try:
             turn = session.ask(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,13 @@ from mediround import errors
 from mediround.client.refusals import ServerError, error_of
 from mediround.dialogue import Dialogue, Entity, Rle, Round
 from mediround.errors import InputError, UnknownReferenceError
+from mediround.session.boxes import Fit, box_in_image
 from mediround.session.entities import Entities, SessionEntity
 
 if TYPE_CHECKING:
     from mediround.client.connection import Client
 
-_SHAPE = ("id", "name", "status", "score", "mask", "box", "refers_to")
+_SHAPE = ("id", "name", "status", "score", "mask", "box", "refers_to", "box_prompt")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,25 @@ class RemoteSession:
         self._take(self._client.call("POST", self._path("/entities"), body))
         return SessionEntity(self, len(self.entities))
 
+    def add_box(
+        self, box: Sequence[float], name: str | None = None, *, fit: Fit = "structure"
+    ) -> SessionEntity:
+        """Bring what a person enclosed with a box into the dialogue, without a question.
+
+        Args:
+            box: (x0, y0, x1, y1) in pixels of the image, half-open.
+            name: what it is.
+            fit: "structure" lets the server's model find what the box encloses; "rectangle" takes
+                all of its pixels.
+
+        Raises:
+            InputError: no box in this image, or nothing that could be found in it.
+        """
+        drawn = list(box_in_image(box, self.size).corners)
+        body = {"box": drawn, "fit": fit, "name": name}
+        self._take(self._client.call("POST", self._path("/entities"), body))
+        return SessionEntity(self, len(self.entities))
+
     def replace(self, number: int, mask: NDArray[np.bool_]) -> None:
         """Correct entity ``number`` by hand; later rounds see the correction."""
         path = self._path(f"/entities/{self._known(number)}/mask")
@@ -148,7 +168,7 @@ class RemoteSession:
 
     def _take(self, view: dict[str, Any]) -> None:
         found = {
-            each["id"]: Entity.model_validate({key: each[key] for key in _SHAPE})
+            each["id"]: Entity.model_validate({key: each[key] for key in _SHAPE if key in each})
             for each in view["entities"]
         }
         rounds = tuple(

@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mediround.config import PRESETS
 from mediround.errors import ModelNotFoundError, WeightsError
 from mediround.imaging.output import ensure_folder, replacing
 from mediround.model.checkpoint import read_tensors, stored_name, write_tensors
 from mediround.model.low_bit import is_low_bit
 from mediround.model.mediround import MediRound
 from mediround.model.segmenter import Segmenter
+from mediround.presets import PRESETS
 
 CONFIG_FILE, TENSOR_FILE = "config.json", "model.safetensors"
 

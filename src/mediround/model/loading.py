@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from mediround import weights
-from mediround.config import PRESETS, ModelConfig
+from mediround.config import ModelConfig
 from mediround.errors import InputError, ModelNotFoundError, WeightsError
 from mediround.model.checkpoint import (
     load_lite_medsam,
@@ -32,8 +33,10 @@ from mediround.model.low_bit import lower_linears
 from mediround.model.mediround import MediRound
 from mediround.model.packed_linear import can_pack, pack_linears
 from mediround.model.parts import build_language, build_segmenter
+from mediround.model.roles import SegmenterRole
 from mediround.model.segmenter import Segmenter
 from mediround.model.vision_encoder import fold_batch_norms
+from mediround.presets import PRESETS
 
 
 @dataclass(frozen=True)
@@ -96,16 +99,29 @@ def compose(config: ModelConfig, folder: Path | None = None) -> MediRound:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        segmenter = build_segmenter(config)
-        if config.vision_source is not None:
-            assert isinstance(segmenter, Segmenter)
-            path = weights.path(config.vision_source) / TENSOR_FILE
-            no_mask, _ = load_lite_medsam(
-                path, segmenter.vision, segmenter.decoder, segmenter.position
-            )
-            segmenter.no_mask.data.copy_(no_mask)
+        segmenter: SegmenterRole
+        if config.vision_source is None:
+            segmenter = build_segmenter(config)
+        else:
+            segmenter, _ = pretrained_segmenter(config)
         language = build_language(config, folder)
         return MediRound(config, segmenter, language)
+
+
+def pretrained_segmenter(config: ModelConfig) -> tuple[Segmenter, Tensor]:
+    """LiteMedSAM as it was published, float32, and its embeddings (2, D) of a box's two corners.
+
+    Raises:
+        WeightsError: the weights cannot be fetched, or do not fit ``config``.
+    """
+    assert config.vision_source is not None
+    segmenter = Segmenter(config)
+    path = weights.path(config.vision_source) / TENSOR_FILE
+    no_mask, corners = load_lite_medsam(
+        path, segmenter.vision, segmenter.decoder, segmenter.position
+    )
+    segmenter.no_mask.data.copy_(no_mask)
+    return segmenter, corners
 
 
 def continue_from(name: str, model: MediRound) -> list[str]:

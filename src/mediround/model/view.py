@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mediround.config import ClipPerceptionConfig, ModelConfig, NormalisationConfig, SamVitConfig
-from mediround.geometry import BoolMask, Placement
+from mediround.errors import InputError
+from mediround.geometry import BoolMask, Box, Placement
 from mediround.imaging.image import Image
 from mediround.imaging.normalise import content, hounsfield, normalise
 from mediround.model.official.inputs import Picture, clip_pixels, sam_pixels
@@ -64,6 +65,25 @@ class CanvasView:
         side = canvas.shape[0] // cell
         cells = canvas.reshape(side, cell, side, cell)
         return (cells.mean((1, 3), dtype=np.float32),)
+
+    def corners(self, box: Box) -> Floats:
+        """Where a box of the image lies: (2, 2), two corners, each (x, y) in 0..1 of the canvas.
+
+        The upper left comes first. What lies outside the shown part of the image is cut off.
+
+        Raises:
+            InputError: nothing of the box is shown, or less than a pixel of the canvas.
+        """
+        rows, columns = self.placement.shown
+        placed = np.array(self.placement.box_to_canvas(box).corners, np.float32).reshape(2, 2)
+        shown = placed.clip(0, np.array([columns, rows], np.float32))
+        if (shown[1] - shown[0]).min() < 1:
+            raise InputError(
+                "the box is too small, or lies beside the body",
+                expected="a box round something that can be seen",
+                remedy="draw it round a structure, or take it as a rectangle",
+            )
+        return (shown / self.placement.canvas).astype(np.float32)
 
     def masks(self, logits: Tensor) -> NDArray[np.bool_]:
         """(N, side, side) -> (N, H, W)."""

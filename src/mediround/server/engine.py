@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from mediround.server.live import Live, LivePool
 from mediround.server.queue import FairQueue, Job
 from mediround.server.settings import ServerSettings
 from mediround.server.uploads import Uploads
+from mediround.session.boxes import Fit
 from mediround.session.engine import Session
 from mediround.session.model import Model
 from mediround.session.source import Source, open_source
@@ -123,6 +124,11 @@ class SessionEngine:
     def add(self, stored: Stored, mask: NDArray[np.bool_], name: str | None) -> Job:
         """Bring in a mask without a question."""
         return self._change("give", stored, lambda s: s.add_mask(mask, name), {})
+
+    def add_box(self, stored: Stored, box: Sequence[float], name: str | None, fit: Fit) -> Job:
+        """Bring in a box's rectangle, or the structure in it, without a question."""
+        detail = {"box": list(box), "fit": fit}
+        return self._change("give", stored, lambda s: s.add_box(box, name, fit=fit), detail)
 
     def remove(self, stored: Stored, number: int) -> Job:
         """Take an entity's mask away; its number stays taken."""
@@ -296,7 +302,13 @@ def without_entity(dialogue: Dialogue, number: int) -> Dialogue:
         if entity.mask is None:
             raise ConflictError(f"[{number}] has no mask")
         return entity.model_copy(
-            update={"mask": None, "box": None, "score": None, "status": "absent"}
+            update={
+                "mask": None,
+                "box": None,
+                "score": None,
+                "status": "absent",
+                "box_prompt": None,
+            }
         )
 
     rounds = tuple(

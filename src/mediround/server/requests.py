@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mediround.dialogue import Rle
 from mediround.server.views import PlaneName
+from mediround.session.boxes import Fit
 
 # Not every database can store a text with the sign 0 in it.
 _STORABLE = r"^[^\x00]*$"
@@ -62,9 +63,15 @@ class MaskRequest(_Request):
 
 
 class GivenRequest(_Request):
-    """A mask without a question: run-length code, PNG in base64, or a box to be filled."""
+    """A mask without a question: run-length code, PNG in base64, or a box.
+
+    ``box`` is (x0, y0, x1, y1) in pixels of the image, half-open. ``fit`` says what it stands for:
+    "rectangle", all of its pixels, or "structure", what the model finds in it (``box_fits`` of the
+    server's information says whether its model can).
+    """
 
     mask: Rle | None = None
     png: str | None = None
     box: tuple[float, float, float, float] | None = None
+    fit: Fit = "rectangle"
     name: Name | None = None

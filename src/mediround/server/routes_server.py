@@ -14,6 +14,7 @@ from mediround.server.refusals import body
 from mediround.server.services import REFUSALS, Caller, Here
 from mediround.server.sessions import SESSION_FORMAT
 from mediround.server.views import Info, Limits, ModelView
+from mediround.session.boxes import fits_of
 from mediround.session.export import FORMATS
 from mediround.session.notice import NOTICE
 from mediround.session.query import LONGEST
@@ -54,6 +55,7 @@ def info(here: Here, user: Caller) -> Info:
         model=None
         if model is None
         else ModelView(name=model.name, weights_sha256=model.weights_sha256),
+        box_fits=None if model is None else list(fits_of(takes_boxes=model.takes_boxes)),
         notice=NOTICE,
         auth=bool(settings.tokens),
         user=user,

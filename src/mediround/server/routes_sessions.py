@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi import Path as InPath
 from pydantic import ValidationError
@@ -17,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from mediround.errors import InputError
-from mediround.geometry import BoolMask, Box, box_to_mask
+from mediround.geometry import BoolMask
 from mediround.server import rendering, sessions
 from mediround.server.history import NotFoundError, Stored
 from mediround.server.requests import (
@@ -42,6 +41,7 @@ from mediround.server.views import (
     Versions,
     entities_of,
 )
+from mediround.session.boxes import box_in_image
 from mediround.session.query import resolve
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"], responses=REFUSALS)
@@ -157,8 +157,13 @@ async def redo(session: str, here: Here, user: Caller) -> SessionView:
 
 @router.post("/{session}/entities", status_code=201)
 async def give(session: str, wanted: GivenRequest, here: Here, user: Caller) -> SessionView:
-    """Bring in a mask without a question; a box becomes its filled rectangle."""
+    """Bring in a mask without a question: one drawn, a box's rectangle, or the structure in it."""
     stored = await run_in_threadpool(here.history.get, session, user)
+    _check_one(wanted)
+    if wanted.box is not None:
+        # A bad box is refused before it waits in the queue.
+        box = box_in_image(wanted.box, _size(stored)).corners
+        return here.view(await done(here.engine.add_box(stored, box, wanted.name, wanted.fit)))
     mask = await run_in_threadpool(_given, here, wanted, stored)
     return here.view(await done(here.engine.add(stored, mask, wanted.name)))
 
@@ -259,22 +264,24 @@ def _sent(here: Services, kind: str, data: bytes, stored: Stored) -> BoolMask:
     return sessions.decode_code(wanted.mask, stored)
 
 
-def _given(here: Services, wanted: GivenRequest, stored: Stored) -> BoolMask:
+def _check_one(wanted: GivenRequest) -> None:
     if sum(each is not None for each in (wanted.mask, wanted.png, wanted.box)) != 1:
         raise InputError("not exactly one of mask, png and box", expected="one of them")
+    if wanted.box is None and wanted.fit == "structure":
+        raise InputError("fit is structure without a box", expected="a box to find it in")
+
+
+def _size(stored: Stored) -> tuple[int, int]:
+    height, width = stored.place["size"]
+    return int(height), int(width)
+
+
+def _given(here: Services, wanted: GivenRequest, stored: Stored) -> BoolMask:
     if wanted.mask is not None:
         return sessions.decode_code(wanted.mask, stored)
-    if wanted.png is not None:
-        try:
-            sent = base64.b64decode(wanted.png, validate=True)
-        except ValueError as error:  # signs beyond ASCII raise another class than wrong ones
-            raise InputError("png is not base64") from error
-        return sessions.decode_picture(here, sent, stored)
-    assert wanted.box is not None
-    size = (int(stored.place["size"][0]), int(stored.place["size"][1]))
-    if not all(np.isfinite(wanted.box)):
-        raise InputError("a box that is not finite")
+    assert wanted.png is not None
     try:
-        return box_to_mask(Box(*wanted.box), size)
-    except ValueError as error:
-        raise InputError("an empty box", expected="x0 < x1 and y0 < y1") from error
+        sent = base64.b64decode(wanted.png, validate=True)
+    except ValueError as error:  # signs beyond ASCII raise another class than wrong ones
+        raise InputError("png is not base64") from error
+    return sessions.decode_picture(here, sent, stored)

@@ -11,6 +11,7 @@ from mediround.dialogue import Dialogue, Entity, Rle, Round, Status
 from mediround.imaging.overlay import colour_of
 from mediround.server.history import Listed, Stored
 from mediround.server.uploads import Upload
+from mediround.session.boxes import Fit
 from mediround.session.export_offer import refused_formats
 
 PlaneName = Literal["axial", "coronal", "sagittal"]
@@ -80,8 +81,9 @@ class Images(BaseModel):
 class EntityView(BaseModel):
     """One numbered structure; ``removed``: a person deleted it, its number stays taken.
 
-    ``round`` counts from 1, null for a mask without a question. ``mask`` is COCO run-length code
-    in the pixels of the image.
+    ``box_prompt``: the box that a person drew, in which the model found the mask. ``round`` counts
+    from 1, null for a mask without a question. ``mask`` is COCO run-length code in the pixels of
+    the image.
     """
 
     id: int
@@ -90,6 +92,7 @@ class EntityView(BaseModel):
     score: float | None
     box: tuple[float, float, float, float] | None
     refers_to: tuple[int, ...]
+    box_prompt: tuple[float, float, float, float] | None
     round: int | None
     removed: bool
     colour: tuple[int, int, int]
@@ -287,10 +290,14 @@ class Limits(BaseModel):
 
 
 class Info(BaseModel):
-    """What this server is; ``model`` is null while it is being loaded."""
+    """What this server is; ``model`` is null while it is being loaded.
+
+    ``box_fits``: what a box may be taken for with this model; null as long as ``model`` is.
+    """
 
     version: str
     model: ModelView | None
+    box_fits: list[Fit] | None
     notice: str
     auth: bool
     user: str

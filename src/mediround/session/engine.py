@@ -5,7 +5,7 @@ the model has read is a cache beside it that finds out by itself how much still 
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from mediround import anatomy
 from mediround.data.words.wording import answer_unnamed
 from mediround.dialogue import MARKER, Dialogue, Entity, Round, Status
 from mediround.errors import InputError
+from mediround.geometry import box_to_mask
 from mediround.imaging import Image
+from mediround.session.boxes import Fit, box_in_image, check_holds_structure
 from mediround.session.entities import Entities, SessionEntity
 from mediround.session.model import Model
 from mediround.session.query import resolve
@@ -58,8 +60,8 @@ class Session:
         self._history: list[Dialogue] = [dialogue or Dialogue(modality=image.modality.value)]
         self._now = 0
         with model.lock:
-            encoded = model.encode(image)
-            self._reader = Reader(model.network, encoded.features, encoded.view, keep=keep_cache)
+            self._encoded = seen = model.encode(image)
+            self._reader = Reader(model.network, seen.features, seen.view, keep=keep_cache)
 
     @property
     def dialogue(self) -> Dialogue:
@@ -118,10 +120,32 @@ class Session:
     def add_mask(self, mask: NDArray[np.bool_], name: str | None = None) -> SessionEntity:
         """Bring a mask (bool, H x W) into the dialogue without a question."""
         with self._lock:
-            number = len(self.entities) + 1
-            entity = Entity.from_mask(number, self._checked(mask), name=name, status="given")
-            self._commit(given=(*self.dialogue.given, entity))
-            return SessionEntity(self, number)
+            return self._give(self._checked(mask), name=name)
+
+    def add_box(
+        self, box: Sequence[float], name: str | None = None, *, fit: Fit = "structure"
+    ) -> SessionEntity:
+        """Bring what a person enclosed with a box into the dialogue, without a question.
+
+        Like every given mask it has no score; ``box_prompt`` says where it came from.
+
+        Args:
+            box: (x0, y0, x1, y1) in pixels of the image, half-open; may reach beyond the image.
+            name: what it is.
+            fit: "structure" lets the model find what the box encloses, inside it; "rectangle"
+                takes all pixels whose centre it holds, with any model.
+
+        Raises:
+            InputError: no box in this image, too small a one, nothing to be found in it, or a
+                model that cannot find structures in boxes; the session is unchanged.
+        """
+        with self._lock:
+            drawn = box_in_image(box, self.image.size)
+            if fit == "rectangle":
+                return self.add_mask(box_to_mask(drawn, self.image.size), name)
+            check_holds_structure(drawn)
+            mask = self.model.find(self._encoded, drawn)
+            return self._give(self._checked(mask), name=name, box_prompt=drawn.corners)
 
     def replace(self, number: int, mask: NDArray[np.bool_]) -> None:
         """Correct entity ``number`` by hand; later rounds see the correction."""
@@ -229,6 +253,12 @@ class Session:
         nameless = number not in names and text == answer_unnamed(number)
         learned = not config.entities or nameless or names.get(number) in config.entities
         return "ok" if learned and score >= config.unsure_below else "unsure"
+
+    def _give(self, mask: NDArray[np.bool_], **fields: object) -> SessionEntity:
+        number = len(self.entities) + 1
+        entity = Entity.from_mask(number, mask, status="given", **fields)
+        self._commit(given=(*self.dialogue.given, entity))
+        return SessionEntity(self, number)
 
     def _turn(self, each: Round) -> Turn:
         handles = tuple(SessionEntity(self, entity.id) for entity in each.entities)

@@ -68,6 +68,11 @@ class SessionEntity:
         return self._now.status
 
     @property
+    def box_prompt(self) -> tuple[float, float, float, float] | None:
+        """The box that a person drew, in which the model found the mask; None for other masks."""
+        return self._now.box_prompt
+
+    @property
     def refers_to(self) -> tuple[int, ...]:
         """Numbers of the entities that the question named."""
         return self._now.refers_to

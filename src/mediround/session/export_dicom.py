@@ -68,7 +68,8 @@ def _planes(case: Case, mask: BoolMask) -> BoolMask:
 
 def _description(case: Case, entity: Entity) -> str:
     question = question_of(case.dialogue, entity.id)
-    said = "given by a person" if question is None else f"question: {question}"
+    given = "given by a person" if entity.box_prompt is None else "found in a box of a person"
+    said = given if question is None else f"question: {question}"
     parts = [f"[{entity.id}] {said}"]
     if entity.refers_to:
         parts.append("refers to " + ", ".join(f"[{number}]" for number in entity.refers_to))

@@ -15,10 +15,13 @@ import torch
 from numpy.typing import NDArray
 
 from mediround.dialogue import Dialogue
+from mediround.errors import InputError
+from mediround.geometry import BoolMask, Box, box_to_mask
 from mediround.imaging import Image, Modality, Plane, Volume
+from mediround.model.box_prompt import BoxPrompt, takes_boxes
 from mediround.model.loading import load_model
 from mediround.model.mediround import ImageFeatures, MediRound
-from mediround.model.view import View, look
+from mediround.model.view import CanvasView, View, look
 from mediround.session.reopening import reopen
 from mediround.session.source import Source, open_source
 from mediround.session.store import SessionFile
@@ -54,6 +57,8 @@ class Model:
         self.network, self.name, self.weights_sha256 = network, name, weights_sha256
         self.lock: AbstractContextManager[object] = threading.RLock()
         self._encoded: OrderedDict[str, Encoded] = OrderedDict()
+        self._boxes: BoxPrompt | None = None
+        self._loading = threading.Lock()
 
     def open(
         self,
@@ -119,10 +124,56 @@ class Model:
             self._encoded.move_to_end(key)
             return self._encoded[key]
 
+    @property
+    def takes_boxes(self) -> bool:
+        """Whether :meth:`find` can be asked at all."""
+        return takes_boxes(self.network.config)
+
+    def find(self, encoded: Encoded, box: Box) -> BoolMask:
+        """The structure that ``box`` encloses, (H, W) in the image's pixels, inside the box.
+
+        The image is not encoded again. What finds structures in boxes is loaded the first time.
+
+        Args:
+            encoded: the image, of this model.
+            box: in pixels of the image, inside it.
+
+        Raises:
+            InputError: nothing of the box is shown to the model, nothing was found in it, or the
+                model cannot find structures in boxes.
+            WeightsError: the published weights cannot be fetched, or are damaged.
+        """
+        with self._loading:
+            if self._boxes is None:
+                self._boxes = BoxPrompt.beside(self.network)
+        with self.lock:
+            mask = structure_in(box, encoded, self._boxes)
+        if not mask.any():
+            raise InputError(
+                "nothing was found in the box",
+                expected="a box close round one structure",
+                remedy="draw it again, or take it as a rectangle",
+            )
+        return mask
+
     def _session(self, image: Image, source: Source, dialogue: Dialogue | None) -> Session:
         from mediround.session.engine import Session  # a session knows its model
 
         return Session(self, image, source, dialogue)
+
+
+@torch.inference_mode()
+def structure_in(box: Box, encoded: Encoded, prompt: BoxPrompt) -> BoolMask:
+    """What ``prompt`` finds in ``box``, (H, W) in the image's pixels; may be empty.
+
+    Raises:
+        InputError: nothing of the box is shown to the model.
+    """
+    view, trunk = encoded.view, encoded.features.trunk
+    assert isinstance(view, CanvasView)  # that of every model that takes boxes
+    corners = torch.from_numpy(view.corners(box)).to(trunk.device)
+    found: BoolMask = view.masks(prompt(trunk, corners[None]).logits)[0]
+    return found & box_to_mask(box, view.size)
 
 
 def load(

@@ -4,8 +4,8 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
-from mediround.config import tiny
 from mediround.model.language_model import LanguageModel
+from mediround.presets import tiny
 from mediround.training.parts.merged_adapter import MergedAdapter, MergedLinear
 from mediround.training.progress import restore
 

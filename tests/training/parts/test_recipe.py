@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mediround.config import PRESETS
 from mediround.errors import ConfigError
+from mediround.presets import PRESETS
 from mediround.training.parts.recipe import Recipe
 from mediround.training.staged.recipe import DialogueRecipe, read_toml
 

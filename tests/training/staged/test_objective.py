@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mediround.config import tiny
 from mediround.dialogue import Entity, Round
 from mediround.model.loading import compose
 from mediround.model.mediround import MediRound
+from mediround.presets import tiny
 from mediround.training.staged.example import Example
 from mediround.training.staged.objective import Counts, LossWeights, Objective
 from mediround.training.staged.stages import freeze

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mediround.config import PRESETS, CorrectionConfig
+from mediround.config import CorrectionConfig
 from mediround.errors import ConfigError
 from mediround.model.loading import compose
 from mediround.model.mediround import MediRound
+from mediround.presets import PRESETS
 from mediround.training.staged.stages import freeze
 
 

@@ -10,9 +10,9 @@ from mediround.config import (
     MistralConfig,
     ModelConfig,
     SamVitConfig,
-    mediround_7b,
 )
 from mediround.errors import WeightsError
+from mediround.presets import mediround_7b
 from mediround.weights.architecture import Architecture, LanguageSizes, LoraSizes
 
 Template = Literal["mistral_instruct", "llava_v1"]

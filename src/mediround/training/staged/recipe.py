@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from mediround.config import PRESETS, ModelConfig, from_mapping
+from mediround.config import ModelConfig, from_mapping
 from mediround.errors import ConfigError
+from mediround.presets import PRESETS
 from mediround.training.augment import Augmentation
 from mediround.training.staged.objective import LossWeights
 
@@ -99,6 +100,8 @@ class Execution:
         checkpointing: compute the language model's activations again instead of keeping them.
         sharding: "ddp" (every process holds all) or "fsdp2" (parameters are shared out).
         prefetch: prepare the next step's dialogues while this one is computed.
+        fused: the language model's adapter in fewer passes over memory; on a CPU also attention
+            as plain products, which are quicker backwards, where no dialogue is long.
     """
 
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -109,6 +112,7 @@ class Execution:
     checkpointing: bool = False
     sharding: Literal["ddp", "fsdp2"] = "ddp"
     prefetch: bool = True
+    fused: bool = True
 
     def __post_init__(self) -> None:
         counts = {"micro_batch": self.micro_batch, "micro_tokens": self.micro_tokens}

@@ -25,6 +25,7 @@ from mediround.training.staged.look import Look
 from mediround.training.staged.objective import Objective
 from mediround.training.staged.optimiser_step import OptimiserStep, shown
 from mediround.training.staged.provenance import metadata
+from mediround.training.staged.quicker import quicken
 from mediround.training.staged.recipe import DialogueRecipe
 from mediround.training.staged.supply import Supply
 from mediround.training.staged.talks import Split, Talk
@@ -92,6 +93,8 @@ class Trainer:
         about = metadata(recipe, self.model.config, data)
         self.checkpoints = Checkpoints(self.folder, about, writes=made.is_main_process)
         self.progress = Progress(0, recipe.execution.micro_batch, recipe.execution.micro_tokens)
+        if recipe.execution.fused:
+            quicken(self.model.language.inner, made.device, max(size.length for size in sizes))
         self.unseen_drawn = [Drawn(n, 0, size) for n, size in enumerate(unseen_sizes)]
 
     def run(self, *, resume: bool) -> Path:
