@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mediround.config import tiny
 from mediround.data.scene.relations import RelationKind
 from mediround.model.language_model import LanguageModel
+from mediround.presets import tiny
 from mediround.training.parts.alignment import UNKNOWN, Alignment
 from mediround.training.parts.lookups import SIZES, Imagined, Lookups, written
 

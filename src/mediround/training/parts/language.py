@@ -20,7 +20,7 @@ from mediround.errors import ConfigError
 from mediround.model.checkpoint import read_tensors, write_tensors
 from mediround.model.codebook import Codebook
 from mediround.model.language_model import LanguageModel
-from mediround.model.loading import continue_from
+from mediround.model.loading import continue_from, pretrained_segmenter
 from mediround.model.mediround import MediRound
 from mediround.model.perception import Perception
 from mediround.model.position import PositionCode
@@ -30,7 +30,6 @@ from mediround.training.parts.conversations import Conversations, Sample, covera
 from mediround.training.parts.features import FeatureStore
 from mediround.training.parts.grounding import Grounding
 from mediround.training.parts.lookups import Lookup, Lookups, written
-from mediround.training.parts.masks import pretrained_segmenter
 from mediround.training.parts.merged_adapter import MergedAdapter
 from mediround.training.parts.recipe import Recipe
 from mediround.training.parts.replay import replayed
@@ -89,7 +88,7 @@ class LanguagePart:
         self.ledger = Ledger(folder, recipe.checkpoint_seconds)
         torch.manual_seed(recipe.seed)
         config = recipe.model
-        segmenter, _ = pretrained_segmenter(recipe)
+        segmenter, _ = pretrained_segmenter(config)
         language = LanguageModel.build(config.language, torch.bfloat16)
         language.inner.set_attn_implementation("eager")  # faster backwards on short sequences
         self.model = MediRound(config, segmenter, language)
@@ -277,14 +276,14 @@ class LanguagePart:
 
     def _compare(self, goals: Sequence[Goal], hidden: Tensor, alignment: Tensor) -> Losses:
         """Summed losses of final hidden states (goals, longest, W)."""
-        said, words, states, labels, kinds = [], [], [], [], []
+        said, words, states = [], [], []
+        labels = [entity for goal in goals for entity in goal.entities]
+        kinds = [kind for goal in goals for kind in goal.kinds]
         for goal, each in zip(goals, hidden, strict=True):
             prompt = goal.prompt
             said.append(each[[p - 1 for p in prompt.supervised]])
             words += [prompt.ids[p] for p in prompt.supervised]
             states += [each[position] for position, _ in prompt.seg]
-            labels += goal.entities
-            kinds += goal.kinds
         logits = self.model.language.logits(torch.cat(said))
         text = F.cross_entropy(logits, torch.tensor(words), reduction="sum")
         if not states:
