@@ -107,7 +107,7 @@ def test_no_value_of_a_wrong_type_gets_in(value: object) -> None:
         except ConfigError:
             continue
         allowed = {"name": str, "dtype": str, "unsure_below": float, "seed": int, "entities": tuple}
-        allowed |= {"whole": bool}
+        allowed |= {"whole": bool, "denial_penalty": float}
         assert isinstance(made, allowed.get(field.name, str | None))
 
 

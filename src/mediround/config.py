@@ -247,6 +247,8 @@ class ModelConfig:
     """One composition: encoder, language model, decoder, judge.
 
     ``unsure_below`` is the judge's score (0..1) under which an answer is marked "unsure".
+    ``denial_penalty`` (nats) is what the first word of "There is no …" must be ahead of any other
+    before a structure is denied: it corrects for the share of absent structures in training.
     ``vision_source`` names the weights entry of encoder and decoder; None means random.
     ``entities`` are the structures that the model was trained on, where that is known; an answer
     that names any other is marked "unsure" whatever its score.
@@ -269,6 +271,7 @@ class ModelConfig:
     normalisation: NormalisationConfig = field(default_factory=NormalisationConfig)
     dtype: str = "bfloat16"
     unsure_below: float = 0.4
+    denial_penalty: float = 0.0
     entities: tuple[str, ...] = ()
     whole: bool = False
     quirks: OfficialQuirks = field(default_factory=OfficialQuirks)
