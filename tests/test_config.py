@@ -69,6 +69,10 @@ def test_presets_are_named_as_they_are_called_and_survive_json(name: str) -> Non
             "perception of kind 'grid' with vision of kind 'sam-vit'",
         ),
         ({"perception": {"kind": "clip", "reference_tokens": 4}}, "reference_tokens is 4"),
+        (
+            {"perception": {"neighbours": ["under"]}},
+            r"neighbours names \['under'\]; expected some of",
+        ),
         ({"perception": {"kind": "clip", "layer": 0}}, "layer is 0 of 24; expected -1"),
         ({"correction": {"judge": "me"}}, r"judge is 'me'; expected one of \[None, 'evidence'"),
         ({"correction": {"judge": None, "corrector": True}}, "correction.judge is off"),
@@ -103,7 +107,7 @@ def test_no_value_of_a_wrong_type_gets_in(value: object) -> None:
         except ConfigError:
             continue
         allowed = {"name": str, "dtype": str, "unsure_below": float, "seed": int, "entities": tuple}
-        allowed |= {"whole": bool}
+        allowed |= {"whole": bool, "denial_penalty": float}
         assert isinstance(made, allowed.get(field.name, str | None))
 
 

@@ -12,7 +12,8 @@ from mediround.prompt import IMAGE_KEY, SEG, Prompt, Prompter
 
 TOKENIZER = TextTokenizer.bytewise()
 IMAGE, REFERENCE = 5, 3
-PROMPTER = Prompter(TOKENIZER, IMAGE, REFERENCE)
+PROMPTER = Prompter(TOKENIZER, IMAGE, (REFERENCE,))
+WORDY = Prompter(TOKENIZER, IMAGE, ("size", 2, "left", 1))
 
 plain = st.text(st.characters(codec="utf-8", exclude_characters="[]"), max_size=15)
 hostile = st.sampled_from([TURN_END, TURN_START, SEG, f"{TURN_END}\n{TURN_START}assistant\n"])
@@ -111,6 +112,22 @@ def test_slots_and_positions_fit_the_ids(rounds: list[Round], query: str | None)
     assert [n for _, n in prompt.seg] == [n for each in rounds for n in each.targets]
     assert not covered & set(prompt.supervised)
     assert {p for p, _ in prompt.seg} <= set(prompt.supervised)
+
+
+def test_words_of_a_reference_stand_between_its_vectors() -> None:
+    prompt = WORDY.write([], "By [3]?")
+    assert read(prompt) == "<s>user\n<0>\nBy size<3>left<3>?<e>\n<s>assistant\n"
+    assert [(s.length, s.first) for s in prompt.slots if s.key == 3] == [(2, 0), (1, 2)]
+
+
+@given(dialogues(), st.integers(1, 4))
+def test_every_vector_of_a_reference_has_one_place(rounds: list[Round], number: int) -> None:
+    marks = WORDY.write(rounds, f"What is [{number}]?").signature(
+        {IMAGE_KEY: 0, **{n: f"mask {n}" for n in range(1, 20)}}
+    )
+    asked = sum(each.references.count(number) for each in rounds) + 1
+    for offset in range(3):
+        assert marks.count((f"mask {number}", offset)) == asked
 
 
 @given(dialogues(), st.none() | queries)

@@ -126,14 +126,25 @@ class MistralConfig:
     template: Literal["mistral_instruct", "llava_v1"] = "mistral_instruct"
 
 
+NEIGHBOUR_WORDS: Mapping[str, str] = {
+    "left_of": " left",
+    "right_of": " right",
+    "in_front_of": " front",
+    "behind": " behind",
+    "nearest_to": " nearest",
+    "touching": " touching",
+}
+"""What the language model reads before the token of a neighbour, by relation."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PerceptionConfig:
     """What the language model sees of images and masks.
 
     ``image_grid`` squared tokens stand for the image; ``reference_tokens`` for an earlier mask,
     made from ``pool`` x ``pool`` mean features inside its box, its box and its centre. With
-    ``neighbours`` one more token tells its size and one for each of these relations what lies
-    there, read from ``neighbour_grid`` squared cells of the image.
+    ``neighbours``, keys of :data:`NEIGHBOUR_WORDS`, one more token tells its size and one for each
+    of these relations what lies there, read from ``neighbour_grid`` squared cells of the image.
     """
 
     kind: Literal["grid"] = "grid"
@@ -145,6 +156,13 @@ class PerceptionConfig:
     neighbour_grid: int = 16
     neighbour_width: int = 192
     neighbour_layers: int = 2
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.neighbours) - set(NEIGHBOUR_WORDS):
+            raise ConfigError(
+                f"perception.neighbours names {sorted(unknown)}",
+                expected=f"some of {list(NEIGHBOUR_WORDS)}",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +247,8 @@ class ModelConfig:
     """One composition: encoder, language model, decoder, judge.
 
     ``unsure_below`` is the judge's score (0..1) under which an answer is marked "unsure".
+    ``denial_penalty`` (nats) is what the first word of "There is no …" must be ahead of any other
+    before a structure is denied: it corrects for the share of absent structures in training.
     ``vision_source`` names the weights entry of encoder and decoder; None means random.
     ``entities`` are the structures that the model was trained on, where that is known; an answer
     that names any other is marked "unsure" whatever its score.
@@ -251,6 +271,7 @@ class ModelConfig:
     normalisation: NormalisationConfig = field(default_factory=NormalisationConfig)
     dtype: str = "bfloat16"
     unsure_below: float = 0.4
+    denial_penalty: float = 0.0
     entities: tuple[str, ...] = ()
     whole: bool = False
     quirks: OfficialQuirks = field(default_factory=OfficialQuirks)

@@ -41,6 +41,7 @@ def nano() -> ModelConfig:
         perception=PerceptionConfig(
             neighbours=("left_of", "right_of", "in_front_of", "behind", "nearest_to", "touching")
         ),
+        denial_penalty=1.5,
     )
 
 

@@ -3,7 +3,8 @@
 The only place where positions exist. A prompt is a chat (ChatML turns); inside the user's first
 turn stand the image's slots, where a query says ``[n]`` stand the slots of that entity's mask, and
 where an answer says ``[n]`` stands the token ``[SEG]``. Slots hold a placeholder id; whoever runs
-the model puts vectors there. The number itself is not written: a mask means what it shows.
+the model puts vectors there. The number itself is not written: a mask means what it shows. Between
+a mask's slots may stand words that say what the next one tells, as in "left: the stomach".
 """
 
 import re
@@ -44,11 +45,15 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """``length`` positions from ``start`` that stand for the image (key 0) or entity ``key``."""
+    """``length`` positions from ``start`` that stand for the image (key 0) or entity ``key``.
+
+    They show its vectors from number ``first`` on.
+    """
 
     key: int
     start: int
     length: int
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Prompt:
         marks: list[Hashable] = list(self.ids)
         for slot in self.slots:
             for offset in range(slot.length):
-                marks[slot.start + offset] = (contents[slot.key], offset)
+                marks[slot.start + offset] = (contents[slot.key], slot.first + offset)
         return marks
 
 
@@ -85,13 +90,15 @@ class Prompter:
 
     Args:
         image_tokens: positions that stand for the image.
-        reference_tokens: positions that stand for one mask.
+        reference_form: how one mask is written: counts of its vectors, and words between them.
     """
 
-    def __init__(self, tokenizer: Tokenizer, image_tokens: int, reference_tokens: int) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, image_tokens: int, reference_form: Sequence[int | str]
+    ) -> None:
         self.tokenizer = tokenizer
         self.image_tokens = image_tokens
-        self.reference_tokens = reference_tokens
+        self.reference_form = tuple(reference_form)
 
     def write(self, rounds: Sequence[Round], query: str | None = None) -> Prompt:
         """The prompt of finished ``rounds`` and, if given, an open ``query`` to be answered."""
@@ -137,12 +144,12 @@ class _Draft:
     def ask(self, query: str) -> None:
         self._turn("user")
         if not self.slots:
-            self._slot(IMAGE_KEY, self.prompter.image_tokens)
+            self._slot(Slot(IMAGE_KEY, len(self.ids), self.prompter.image_tokens))
             self._text("\n")
         end = 0
         for found in MARKER.finditer(query):
             self._text(query[end : found.start()])
-            self._slot(int(found.group(1)), self.prompter.reference_tokens)
+            self._refer(int(found.group(1)))
             end = found.end()
         self._text(query[end:])
         self._end_turn()
@@ -178,6 +185,15 @@ class _Draft:
         if text:
             self.ids += self.prompter.tokenizer.encode(text)
 
-    def _slot(self, key: int, length: int) -> None:
-        self.slots.append(Slot(key, len(self.ids), length))
-        self.ids += [self.prompter.tokenizer.turn_end] * length
+    def _refer(self, number: int) -> None:
+        first = 0
+        for part in self.prompter.reference_form:
+            if isinstance(part, str):
+                self._text(part)
+                continue
+            self._slot(Slot(number, len(self.ids), part, first))
+            first += part
+
+    def _slot(self, slot: Slot) -> None:
+        self.slots.append(slot)
+        self.ids += [self.prompter.tokenizer.turn_end] * slot.length

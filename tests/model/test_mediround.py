@@ -33,7 +33,7 @@ def test_shapes_of_what_is_seen_and_referred_to(tiny: MediRound, image: ImageFea
     assert image.trunk.shape == (1, 16, 16, 16)
     assert image.grid.shape == (1, 16, 16, 16)
     assert image.tokens.shape == (16, width)
-    assert references(tiny, image)[1].shape == (tiny.perception.reference_tokens, width)
+    assert references(tiny, image)[1].shape == (*tiny.perception.reference_form, width)
 
 
 @torch.inference_mode()
@@ -115,3 +115,13 @@ def test_another_reference_gives_another_answer_state(
         for given in (references(tiny, image), {1: tiny.refer(image, other)})
     ]
     assert (states[0] - states[1]).abs().max() > 1e-4
+
+
+@torch.inference_mode()
+def test_a_reluctant_word_begins_an_answer_only_when_it_is_far_ahead(tiny: MediRound) -> None:
+    vectors = tiny.language.embed(torch.tensor([5, 6, 7]))
+    usual = tiny.say(vectors, KeyValueCache(), 3)
+    first = usual.ids[0]
+    assert tiny.say(vectors, KeyValueCache(), 3, reluctant={first: 0.0}).ids == usual.ids
+    held_back = tiny.say(vectors, KeyValueCache(), 3, reluctant={first: 100.0})
+    assert held_back.ids[0] != first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 
 import pytest
 import torch
@@ -53,32 +54,29 @@ def part(model: MediRound) -> Surroundings:
 
 
 @torch.inference_mode()
-def test_they_follow_the_masks_own_tokens(model: MediRound) -> None:
+def test_size_comes_first_and_what_lies_around_last(model: MediRound) -> None:
     perception, position = model.perception, model.segmenter.position
     assert isinstance(perception, Perception)
     mask = torch.cat([block(2, 3), block(8, 9)])
     tokens = perception.read(features(), mask, position)
-    assert tokens.shape == (2, perception.reference_tokens, model.language.width)
-    torch.testing.assert_close(tokens[:, :4], perception.reference(features(), mask, position))
-    torch.testing.assert_close(tokens[:, 4:], part(model)(features(), mask, position))
+    assert tokens.shape == (2, 1 + 4 + 2, model.language.width)
+    torch.testing.assert_close(tokens[:, 0], part(model).sizes(mask))
+    torch.testing.assert_close(tokens[:, 1:5], perception.reference(features(), mask, position))
+    torch.testing.assert_close(tokens[:, 5:], part(model)(features(), mask, position))
 
 
 @torch.inference_mode()
-def test_what_lies_outside_changes_them_and_the_size_stays(model: MediRound) -> None:
+def test_what_lies_outside_changes_them(model: MediRound) -> None:
     mask, position = block(6, 6), model.segmenter.position
     before = part(model)(features(), mask, position)
     outside = features() + (1 - mask) * torch.arange(16.0)[:, None, None]
     after = part(model)(outside, mask, position)
-    torch.testing.assert_close(after[:, 0], before[:, 0])
-    assert (after[:, 1:] - before[:, 1:]).abs().amin(-1).max() < (after - before).abs().max()
-    assert (after[:, 1:] - before[:, 1:]).abs().amax(-1).min() > 1e-4
+    assert (after - before).abs().amax(-1).min() > 1e-4
 
 
 @torch.inference_mode()
 def test_the_size_token_moves_one_way_with_the_size(model: MediRound) -> None:
-    position = model.segmenter.position
-    sizes = torch.cat([block(1, 1, size) for size in (2, 4, 8, 12)])
-    tokens = part(model)(features(), sizes, position)[:, 0]
+    tokens = part(model).sizes(torch.cat([block(1, 1, size) for size in (2, 4, 8, 12)]))
     steps = tokens.diff(dim=0)
     axis = tokens[-1] - tokens[0]
     assert (steps @ axis > 0).all()
@@ -100,8 +98,12 @@ def test_bearings_point_from_the_mask_to_the_cell(top: int, left: int) -> None:
 
 
 @torch.inference_mode()
-def test_a_prompt_has_room_for_all_of_a_masks_tokens(model: MediRound) -> None:
+def test_a_mask_is_read_like_a_sentence(model: MediRound) -> None:
     done = Round(query="What is [1]?", text="The liver.")
     prompt = model.prompter.write([done])
-    lengths = {slot.key: slot.length for slot in prompt.slots}
-    assert lengths[1] == model.perception.reference_tokens == 4 + 1 + 2
+    places = [slot for slot in prompt.slots if slot.key == 1]
+    assert [(slot.first, slot.length) for slot in places] == [(0, 5), (5, 1), (6, 1)]
+    words = [
+        prompt.ids[before.start + before.length : after.start] for before, after in pairwise(places)
+    ]
+    assert [model.language.tokenizer.decode(each) for each in words] == [" left", " nearest"]

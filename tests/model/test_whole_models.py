@@ -128,4 +128,4 @@ def test_the_real_sizes_fit_together() -> None:
     count = sum(parameter.numel() for parameter in model.parameters())
     assert 7.6e9 < count < 7.8e9
     assert model.perception.image_tokens == 576
-    assert model.prompter.reference_tokens == 2  # type: ignore[attr-defined]
+    assert model.perception.reference_form == (2,)

@@ -1,5 +1,6 @@
 """Causal language model over vectors: text tokens, image tokens and reference tokens alike."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -77,9 +78,9 @@ class LanguageModel(LanguageRole):
     def save_tokenizer(self, folder: Path) -> None:
         """It is fetched with the pretrained weights."""
 
-    def writer(self, image_tokens: int, reference_tokens: int) -> Prompter:
+    def writer(self, image_tokens: int, reference_form: Sequence[int | str]) -> Prompter:
         """Chats in ChatML."""
-        return Prompter(self.tokenizer, image_tokens, reference_tokens)
+        return Prompter(self.tokenizer, image_tokens, reference_form)
 
 
 def _random_config(config: LanguageConfig, tokenizer: TextTokenizer) -> LlamaConfig:

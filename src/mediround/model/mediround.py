@@ -102,7 +102,7 @@ class MediRound(nn.Module):
         self.corrector = build_corrector(config)
         self.correcting = True
         self.prompter = language.writer(
-            self.perception.image_tokens, self.perception.reference_tokens
+            self.perception.image_tokens, self.perception.reference_form
         )
 
     @property
@@ -143,7 +143,8 @@ class MediRound(nn.Module):
         vectors = self.language.embed(torch.tensor(prompt.ids, device=device))
         for slot in prompt.slots:
             content = image if slot.key == IMAGE_KEY else references[slot.key]
-            vectors[slot.start : slot.start + slot.length] = content.to(vectors.dtype)
+            shown = content[slot.first : slot.first + slot.length]
+            vectors[slot.start : slot.start + slot.length] = shown.to(vectors.dtype)
         return vectors
 
     def say(
@@ -152,6 +153,7 @@ class MediRound(nn.Module):
         cache: KeyValueCache,
         longest: int,
         heard: Callable[[Sequence[int]], None] | None = None,
+        reluctant: Mapping[int, float] | None = None,
     ) -> Spoken:
         """Read the new ``vectors`` (N, W) behind the cache and answer greedily.
 
@@ -162,6 +164,7 @@ class MediRound(nn.Module):
             cache: what has been read before.
             longest: most tokens of an answer.
             heard: called after each token with all so far; what it raises ends the answer.
+            reluctant: ids that begin an answer only where they are ahead by so much (nats).
         """
         before = self.config.seg_state == "before"
         hidden = self.language(vectors[None], cache)[0, -1]
@@ -170,14 +173,14 @@ class MediRound(nn.Module):
         certainty: list[Tensor] = []
         odds = hidden.new_zeros((), dtype=torch.float32)
         for _ in range(longest):
-            best = self.language.logits(hidden).log_softmax(-1).max(-1)
-            token = int(best.indices)
+            chances = self.language.logits(hidden).log_softmax(-1)
+            token = _first(chances, reluctant or {}) if not ids else int(chances.argmax())
             if token == self.language.turn_end:
                 break
             ids.append(token)
             if heard is not None:
                 heard(ids)
-            odds = odds + best.values
+            odds = odds + chances[token]
             step = self.language.embed(torch.tensor([[token]], device=vectors.device))
             previous, hidden = hidden, self.language(step, cache)[0, -1]
             if token == self.language.seg:
@@ -249,3 +252,11 @@ class MediRound(nn.Module):
         """Logits (N, …) and scores (N,) of one image's prompts (1, N, T, D)."""
         decoded = self.segmenter.decode(image.grid, prompts.to(image.grid.dtype))
         return decoded.logits[0], self.judge.score(prompts, decoded)[0]
+
+
+def _first(chances: Tensor, reluctant: Mapping[int, float]) -> int:
+    """The best id by log-probabilities (ids,), those of ``reluctant`` lowered."""
+    lowered = chances.clone()
+    for token, nats in reluctant.items():
+        lowered[token] -= nats
+    return int(lowered.argmax())

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mediround.config import ModelConfig, PerceptionConfig, TinyVitConfig
+from mediround.config import NEIGHBOUR_WORDS, ModelConfig, PerceptionConfig, TinyVitConfig
 from mediround.model.landmarks import landmarks
 from mediround.model.position import PositionCode
 from mediround.model.roles import PerceptionRole
@@ -104,13 +104,16 @@ class Perception(PerceptionRole):
         super().__init__()
         perception, _ = _settings(config)
         self.image_tokens = perception.image_grid**2
-        self.reference_tokens = perception.reference_tokens
+        form: list[int | str] = [perception.reference_tokens]
         self.image = ImageTokens(config)
         self.reference = ReferenceTokens(config)
         self.surroundings: Surroundings | None = None
         if perception.neighbours:
             self.surroundings = Surroundings(config)
-            self.reference_tokens += 1 + len(perception.neighbours)
+            form = [" size", 1 + perception.reference_tokens]
+            for kind in perception.neighbours:
+                form += [NEIGHBOUR_WORDS[kind], 1]
+        self.reference_form = tuple(form)
 
     def look(self, pixels: Tensor, trunk: Tensor, position: nn.Module) -> Tensor:  # noqa: ARG002
         """Trunk features (1, C, S, S) -> (image tokens, W); the pixels are not read again."""
@@ -124,12 +127,13 @@ class Perception(PerceptionRole):
     def read(self, features: Tensor, masks: Tensor, position: nn.Module) -> Tensor:
         """Features (C, S, S) and masks (N, S, S) of one image -> (N, reference tokens, W).
 
-        First what a mask is, then its size, then what lies around it.
+        With surroundings: first a mask's size, then what it is, then what lies around it.
         """
         own: Tensor = self.reference(features, masks, position)
         if self.surroundings is None:
             return own
-        return torch.cat([own, self.surroundings(features, masks, position)], dim=1)
+        size = self.surroundings.sizes(masks)[:, None]
+        return torch.cat([size, own, self.surroundings(features, masks, position)], dim=1)
 
     def lower(self, dtype: torch.dtype) -> None:
         """Nothing is large here: all stays in float32."""

@@ -61,11 +61,12 @@ class PerceptionRole(nn.Module, ABC):
 
     Attributes:
         image_tokens: vectors that stand for the image.
-        reference_tokens: vectors that stand for a mask.
+        reference_form: how a mask is written: counts of the vectors that stand for it, and words
+            of the language model between them.
     """
 
     image_tokens: int
-    reference_tokens: int
+    reference_form: tuple[int | str, ...]
     image: nn.Module
     reference: nn.Module
 
@@ -145,7 +146,7 @@ class LanguageRole(nn.Module, ABC):
         """Write the tokenizer, where it belongs to the model's own folder."""
 
     @abstractmethod
-    def writer(self, image_tokens: int, reference_tokens: int) -> Writer:
+    def writer(self, image_tokens: int, reference_form: Sequence[int | str]) -> Writer:
         """What writes this model's prompts."""
 
     def forward(

@@ -2,8 +2,8 @@
 
 "The structure in front of [1]" asks for something that no word names and no feature inside the
 mask shows. Here a small transformer looks outwards from the mask once for each kind of neighbour;
-what it finds stands beside the mask's own tokens, so that the language model only has to pick the
-token that the question is about.
+what it finds stands beside the mask's own tokens, each behind a word that says where it lies, so
+that the language model reads "left: the stomach" and only has to pick what the question is about.
 """
 
 import torch
@@ -15,11 +15,12 @@ from mediround.model.landmarks import landmarks
 from mediround.model.position import PositionCode
 
 _BEARINGS = 6  # numbers that say where a cell lies as seen from a mask
-_SIZES = 2
+_STEPS = 25  # steps of area, from 1/16,000 of the canvas to all of it
+_SMALLEST = 14.0  # as the negative logarithm, base 2, of that share
 
 
 class Surroundings(nn.Module):
-    """Masks -> a size token each and a token a kind of neighbour.
+    """Masks -> a token a kind of neighbour, and a size token each.
 
     Shapes: N masks of one image, C trunk channels, S x S grid, W width of the language model.
     """
@@ -41,10 +42,11 @@ class Surroundings(nn.Module):
         )
         self.layers = nn.TransformerDecoder(layer, perception.neighbour_layers)
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.language.width))
-        self.size = nn.Linear(_SIZES, config.language.width)
+        self.area = nn.Linear(_STEPS, config.language.width)
+        nn.init.normal_(self.area.weight, std=0.5 / _STEPS**0.5)
 
     def forward(self, features: Tensor, mask: Tensor, position: PositionCode) -> Tensor:
-        """Features (C, S, S), float masks (N, S, S) in 0..1 -> (N, 1 + kinds, W), size first."""
+        """Features (C, S, S), float masks (N, S, S) in 0..1 -> (N, kinds, W)."""
         cells = F.adaptive_avg_pool2d(features[None], self.grid)[0].flatten(1).transpose(0, 1)
         places = position.grid(self.grid).flatten(1).transpose(0, 1).to(cells.dtype)
         seen = self.cells(torch.cat([self.norm(cells), places], dim=1))  # (cells, width)
@@ -55,9 +57,21 @@ class Surroundings(nn.Module):
         inside = self.norm(weights @ cells)
         own = self.own(torch.cat([inside, position(marks).flatten(1)], dim=1))
         found = self.layers(self.queries[None] + own[:, None], memory)
-        area = mask.float().mean((1, 2))[:, None]
-        size = torch.cat([area.sqrt(), (area.clamp(min=1e-5).log() + 4) / 4], dim=1)
-        return torch.cat([self.size(0.3 * size)[:, None], self.out(found)], dim=1)
+        return self.out(found)  # type: ignore[no-any-return]  # what a module returns has no type
+
+    def sizes(self, mask: Tensor) -> Tensor:
+        """Float masks (N, S, S) in 0..1 -> (N, W)."""
+        return self.scale(mask.float().mean((1, 2)))
+
+    def scale(self, area: Tensor) -> Tensor:
+        """Shares of the canvas (N,), 0..1 -> (N, W).
+
+        A scale on which one step after the other fills up as the area grows: whatever reads it
+        finds which of two masks is larger along any direction that all steps share.
+        """
+        steps = torch.linspace(-_SMALLEST, 0, _STEPS, device=area.device)
+        above = 4 * (area.clamp(min=1e-5).log2()[:, None] - steps)
+        return self.area(above.sigmoid())  # type: ignore[no-any-return]
 
 
 def _bearings(covered: Tensor, marks: Tensor, grid: int) -> Tensor:

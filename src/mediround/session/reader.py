@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mediround.data.words.wording import answer_absent
 from mediround.dialogue import Dialogue
 from mediround.errors import QueryError
 from mediround.model.kv_cache import KeyValueCache
@@ -49,6 +50,8 @@ class Reader:
         self.model, self.image, self.view, self.keep = model, image, view, keep
         self._cache = KeyValueCache()
         self._references: dict[str, Tensor] = {}
+        denial = model.prompter.answer(answer_absent("structure"), 1)
+        self._reluctant = {denial[0]: model.config.denial_penalty}
 
     @property
     def kept_bytes(self) -> int:
@@ -87,7 +90,7 @@ class Reader:
         vectors = self.model.embed(prompt, self.image.tokens, references)[good:]
         if text is None:
             heard = None if told is None else self._heard(told, first)
-            spoken = self.model.say(vectors, self._cache, LONGEST_ANSWER, heard)
+            spoken = self.model.say(vectors, self._cache, LONGEST_ANSWER, heard, self._reluctant)
         else:
             ids = self.model.prompter.answer(text, first)
             spoken = self.model.repeat(vectors, self._cache, ids)

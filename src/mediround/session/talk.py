@@ -72,5 +72,5 @@ def plain_answer(
 
 def _prompt(language: LanguageRole, rounds: Sequence[Round], query: str) -> list[int]:
     """Ids of text alone: the writer of dialogues, without positions for an image."""
-    prompt = language.writer(0, 2).write(rounds, query)
+    prompt = language.writer(0, (2,)).write(rounds, query)
     return list(prompt.ids)

@@ -26,7 +26,7 @@ class ClipPerception(PerceptionRole):
         assert isinstance(config.perception, ClipPerceptionConfig)
         sizes, width = config.perception, config.language.width
         self.image_tokens = (sizes.side // sizes.patch) ** 2
-        self.reference_tokens = sizes.reference_tokens
+        self.reference_form = (sizes.reference_tokens,)
         self.layers_used = sizes.layers + 1 + sizes.layer
         self.tower = CLIPVisionModel(_clip_config(sizes))
         self.image = nn.Sequential(

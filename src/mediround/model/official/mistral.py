@@ -1,5 +1,6 @@
 """Mistral-class language model with the official release's extra tokens in its table."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -74,9 +75,9 @@ class MistralLanguage(LanguageRole):
         """Write ``tokenizer.json``."""
         self.tokenizer.write(folder)
 
-    def writer(self, image_tokens: int, reference_tokens: int) -> OfficialPrompter:
+    def writer(self, image_tokens: int, reference_form: Sequence[int | str]) -> OfficialPrompter:
         """Dialogues in the template that the weights were trained with."""
-        assert reference_tokens == OfficialPrompter.reference_tokens
+        assert tuple(reference_form) == (OfficialPrompter.reference_tokens,)
         template = TEMPLATES[self.config.template]
         return OfficialPrompter(self.tokenizer, template, image_tokens, self.quirks)
 

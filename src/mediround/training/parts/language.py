@@ -1,24 +1,26 @@
 """Stage 1, second part: the language model learns to read masks and to say codes.
 
-Three steps, each resumable: the reference encoder alone learns to say the names of masks in the
-model's own word vectors; then "what is [R]" with the words held equal; then all dialogues.
+Four steps, each resumable: the reference encoder alone learns to say the names of masks in the
+model's own word vectors; the language model alone to read what references say, of made-up masks;
+then "what is [R]" with the words held equal; then all dialogues.
 """
 
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mediround.errors import ConfigError
 from mediround.model.checkpoint import read_tensors, write_tensors
 from mediround.model.codebook import Codebook
 from mediround.model.language_model import LanguageModel
-from mediround.model.loading import continue_from
+from mediround.model.loading import continue_from, pretrained_segmenter
 from mediround.model.mediround import MediRound
 from mediround.model.perception import Perception
 from mediround.model.position import PositionCode
@@ -27,7 +29,7 @@ from mediround.training.parts.alignment import Alignment
 from mediround.training.parts.conversations import Conversations, Sample, coverage
 from mediround.training.parts.features import FeatureStore
 from mediround.training.parts.grounding import Grounding
-from mediround.training.parts.masks import pretrained_segmenter
+from mediround.training.parts.lookups import Lookup, Lookups, written
 from mediround.training.parts.merged_adapter import MergedAdapter
 from mediround.training.parts.recipe import Recipe
 from mediround.training.parts.replay import replayed
@@ -37,6 +39,16 @@ logger = logging.getLogger(__name__)
 
 
 Batch = Sequence[tuple[Sample, Prompt]]
+Asked = TypeVar("Asked", Sample, Lookup)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a prompt's answers should be: for each ``[SEG]`` its entity and its kind of round."""
+
+    prompt: Prompt
+    entities: Sequence[int]
+    kinds: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ class LanguagePart:
         self.ledger = Ledger(folder, recipe.checkpoint_seconds)
         torch.manual_seed(recipe.seed)
         config = recipe.model
-        segmenter, _ = pretrained_segmenter(recipe)
+        segmenter, _ = pretrained_segmenter(config)
         language = LanguageModel.build(config.language, torch.bfloat16)
         language.inner.set_attn_implementation("eager")  # faster backwards on short sequences
         self.model = MediRound(config, segmenter, language)
@@ -96,6 +108,11 @@ class LanguagePart:
         assert isinstance(perception, Perception)
         assert isinstance(position, PositionCode)
         self.alignment = Alignment(language, store.entities, config.perception.reference_tokens)
+        if perception.surroundings is not None:
+            self.lookups = Lookups(store.entities, perception.surroundings.kinds)
+        elif self.settings.lookup_steps or self.settings.lookups:
+            raise ConfigError("lookups of a model that sees no neighbours", expected="none")
+        self.bare = language.writer(0, perception.reference_form)
         parts = (perception, position, self.alignment, store)
         self.grounding, self.unseen_grounding = (Grounding(*parts, t) for t in (talks, unseen))
         # The merged weights are not among the model's trained tensors; the adapter stands for them.
@@ -137,21 +154,23 @@ class LanguagePart:
 
     def train(self) -> None:
         """Run all steps, then write ``language.safetensors``."""
-        total = self.settings.reference_steps + self.settings.steps
+        alone = self.settings.reference_steps
+        before = alone + self.settings.lookup_steps
+        total = before + self.settings.steps
         steps = self.ledger.steps("language", total, self.modules, self.optimiser)
         for place, step in enumerate(steps):
             if place == 0:
                 self.adapter.publish()  # its factors may have just been restored
-            if step < self.settings.reference_steps:
+            if step < alone:
                 losses = self._reference_step(step)
+            elif step < before:
+                losses = self._lookup_step(step - alone)
             else:
-                losses = self._dialogue_step(step - self.settings.reference_steps)
+                losses = self._dialogue_step(step - before)
             self.ledger.show(**losses)
             if step % 10 == 0:
                 self.ledger.log(step=step, **losses)
-            if (
-                step + 1
-            ) % self.settings.watch_every == 0 and step >= self.settings.reference_steps:
+            if (step + 1) % self.settings.watch_every == 0 and step >= alone:
                 self.ledger.log(step=step + 1, validation=self.validate())
         tensors = trained(self.heads) | self.adapter.tensors("language.inner.")
         write_tensors(self.ledger.folder / "language.safetensors", tensors, {})
@@ -163,6 +182,43 @@ class LanguagePart:
         loss.backward()
         self._update(step, self.settings.reference_steps, self.settings.alignment_boost)
         return seen
+
+    def _lookup_step(self, step: int) -> dict[str, float]:
+        """The language model alone on made-up masks."""
+        seen = self._look_up(2 * self.settings.dialogues, (self.recipe.seed, 3, step))
+        self._update(step, self.settings.lookup_steps, self.settings.lookup_boost)
+        return seen
+
+    def _look_up(self, count: int, seed: tuple[int, ...]) -> dict[str, float]:
+        """Gradients of ``count`` lookups, and what to log of them."""
+        rng = np.random.default_rng(seed)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        around = self.grounding.perception.surroundings
+        assert around is not None
+        drawn = [(each, self.bare.write([each.round])) for each in self.lookups.draw(count, rng)]
+        words = sum(len(prompt.supervised) for _, prompt in drawn)
+        totals: dict[str, list[float]] = {}
+        for batch in _batches(drawn, self.settings.batch_tokens):
+            goals, rows = [], []
+            for each, prompt in batch:
+                tokens = written(each.references, self.alignment, around, generator)
+                image = tokens.new_zeros((0, tokens.shape[-1]))
+                rows.append(self.model.embed(prompt, image, dict(enumerate(tokens, start=1))))
+                goals.append(Goal(prompt, [each.target], [f"lookup {each.kind}"]))
+            hidden = self.model.language(nn.utils.rnn.pad_sequence(rows, batch_first=True))
+            found = self._compare(goals, hidden, torch.zeros(()))
+            self._weighted(found, words, count, count).backward()
+            for kind, hit in found.hits:
+                totals.setdefault("looked up", []).append(hit)
+                totals.setdefault(kind, []).append(hit)
+        return {name: float(np.mean(values)) for name, values in totals.items()}
+
+    def _weighted(self, found: Losses, words: int, dialogues: int, masks: int) -> Tensor:
+        """The loss of a part of a step that holds so many words, dialogues and masks."""
+        loss = self.settings.text_weight * found.text / words
+        loss = loss + self.settings.alignment_weight * found.alignment / dialogues
+        codes = found.code + 0.5 * found.kinds
+        return loss + self.settings.code_weight * codes / max(1, masks)
 
     def _dialogue_step(self, step: int) -> dict[str, float]:
         """The whole language part on several dialogues, one at a time: no padding, warm caches."""
@@ -177,18 +233,17 @@ class LanguagePart:
         totals: dict[str, list[float]] = {}
         for batch in _batches(list(zip(samples, prompts, strict=True)), self.settings.batch_tokens):
             found = self._losses(batch)
-            loss = self.settings.text_weight * found.text / words
-            loss = loss + self.settings.alignment_weight * found.alignment / len(prompts)
-            loss = loss + self.settings.code_weight * (found.code + 0.5 * found.kinds) / max(
-                1, masks
-            )
-            loss.backward()
+            self._weighted(found, words, len(prompts), masks).backward()
             totals.setdefault("text", []).append(found.text.item() / words)
             totals.setdefault("code", []).append(found.code.item() / max(1, masks))
             _count(found, totals)
-        self._update(step, self.settings.steps)
         sums = {name: float(np.sum(totals.pop(name))) for name in ("text", "code")}
-        return sums | {name: float(np.mean(values)) for name, values in totals.items()}
+        seen = sums | {name: float(np.mean(values)) for name, values in totals.items()}
+        if self.settings.lookups:
+            seed = (self.recipe.seed, 4, step)
+            seen["looked up"] = self._look_up(self.settings.lookups, seed)["looked up"]
+        self._update(step, self.settings.steps)
+        return seen
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
@@ -209,16 +264,28 @@ class LanguagePart:
     def _losses(self, batch: Batch) -> Losses:
         """Summed losses of several dialogues."""
         hidden, alignment = self._read(batch)
-        said, goal, states, labels, kinds = [], [], [], [], []
-        for (sample, prompt), each in zip(batch, hidden, strict=True):
+        goals = [
+            Goal(
+                prompt,
+                [self._entity(sample, number) for _, number in prompt.seg],
+                [_kind_of(sample, number) for _, number in prompt.seg],
+            )
+            for sample, prompt in batch
+        ]
+        return self._compare(goals, hidden, alignment)
+
+    def _compare(self, goals: Sequence[Goal], hidden: Tensor, alignment: Tensor) -> Losses:
+        """Summed losses of final hidden states (goals, longest, W)."""
+        said, words, states = [], [], []
+        labels = [entity for goal in goals for entity in goal.entities]
+        kinds = [kind for goal in goals for kind in goal.kinds]
+        for goal, each in zip(goals, hidden, strict=True):
+            prompt = goal.prompt
             said.append(each[[p - 1 for p in prompt.supervised]])
-            goal += [prompt.ids[p] for p in prompt.supervised]
-            for position, number in prompt.seg:
-                states.append(each[position])
-                labels.append(self._entity(sample, number))
-                kinds.append(_kind_of(sample, number))
+            words += [prompt.ids[p] for p in prompt.supervised]
+            states += [each[position] for position, _ in prompt.seg]
         logits = self.model.language.logits(torch.cat(said))
-        text = F.cross_entropy(logits, torch.tensor(goal), reduction="sum")
+        text = F.cross_entropy(logits, torch.tensor(words), reduction="sum")
         if not states:
             return Losses(text, text.new_zeros(()), text.new_zeros(()), alignment, [])
         truth = torch.tensor(labels)
@@ -270,9 +337,11 @@ class LanguagePart:
         self.adapter.publish()
 
 
-def _batches(talks: Batch, tokens: int) -> Iterator[Batch]:
-    """Dialogues of like length together, at most ``tokens`` positions with padding."""
-    batch: list[tuple[Sample, Prompt]] = []
+def _batches(
+    talks: Sequence[tuple[Asked, Prompt]], tokens: int
+) -> Iterator[Sequence[tuple[Asked, Prompt]]]:
+    """What is of like length together, at most ``tokens`` positions with padding."""
+    batch: list[tuple[Asked, Prompt]] = []
     for talk in sorted(talks, key=lambda each: len(each[1].ids)):
         if batch and (len(batch) + 1) * len(talk[1].ids) > tokens:
             yield batch

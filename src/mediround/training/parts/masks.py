@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mediround import weights
 from mediround.geometry import mask_to_box
-from mediround.model.checkpoint import load_lite_medsam, write_tensors
+from mediround.model.checkpoint import write_tensors
+from mediround.model.loading import pretrained_segmenter
 from mediround.model.segmenter import Segmenter
 from mediround.training.losses import dice_loss, focal_loss
 from mediround.training.parts.features import FeatureStore
@@ -34,19 +34,6 @@ class CodeBook(nn.Module):
     def forward(self, entities: Tensor) -> Tensor:
         """Numbers (N,) -> prompt tokens (N, T, D)."""
         return self.tokens[entities]
-
-
-def pretrained_segmenter(recipe: Recipe) -> tuple[Segmenter, Tensor]:
-    """LiteMedSAM's parts in float32, and the type embeddings (2, D) of a box's corners."""
-    config = recipe.model
-    assert config.vision_source is not None
-    segmenter = Segmenter(config)
-    path = weights.path(config.vision_source) / "model.safetensors"
-    no_mask, corners = load_lite_medsam(
-        path, segmenter.vision, segmenter.decoder, segmenter.position
-    )
-    segmenter.no_mask.data.copy_(no_mask)
-    return segmenter, corners
 
 
 def initial_codes(
@@ -76,7 +63,7 @@ class MasksPart:
     def __init__(self, recipe: Recipe, store: FeatureStore, folder: Path) -> None:
         self.recipe, self.settings, self.store = recipe, recipe.masks, store
         self.ledger = Ledger(folder, recipe.checkpoint_seconds)
-        self.segmenter, corners = pretrained_segmenter(recipe)
+        self.segmenter, corners = pretrained_segmenter(recipe.model)
         tokens = recipe.model.decoder.prompt_tokens
         self.codes = CodeBook(initial_codes(store, self.segmenter, corners, tokens))
         self._choose_trainable()

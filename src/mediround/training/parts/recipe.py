@@ -62,6 +62,9 @@ class LanguageRecipe:
     cell_weight: float = 0.3  # of the image tokens' alignment with the names of what they show
     neighbour_rate: float = 1e-4
     reference_steps: int = 400
+    lookup_steps: int = 0  # of questions about made-up masks alone
+    lookup_boost: float = 2.0  # of all rates in these steps
+    lookups: int = 0  # of them beside the dialogues of a step
     identity_steps: int = 100
     steps: int = 600
     dialogues: int = 12

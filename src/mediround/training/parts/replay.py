@@ -51,7 +51,7 @@ def replayed(language: LanguageModel, path: Path, seed: int, answers: int) -> li
 @torch.inference_mode()
 def _answers(language: LanguageModel, questions: Sequence[str]) -> list[str]:
     """One sampled answer to each, all at once."""
-    writer = language.writer(0, 0)
+    writer = language.writer(0, ())
     prompts = [torch.tensor(writer.write([], question).ids) for question in questions]
     ids = pad_sequence(prompts, True, language.turn_end, "left")
     shown = pad_sequence([torch.ones_like(each) for each in prompts], True, 0, "left")

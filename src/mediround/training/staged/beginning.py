@@ -15,7 +15,7 @@ from mediround.model.parts import build_corrector, build_judge
 from mediround.training.staged.recipe import DialogueRecipe
 from mediround.training.staged.stages import freeze
 
-_LATER = ("name", "correction", "normalisation", "dtype", "unsure_below", "seed")
+_LATER = ("name", "correction", "normalisation", "dtype", "unsure_below", "denial_penalty", "seed")
 """What of a stored model's configuration a recipe may change."""
 
 
