@@ -79,7 +79,7 @@ def test_a_session_is_taken_up_where_it_was_left(model: Model, file: Path, saved
 def test_the_file_says_what_a_reader_needs(saved: Path, file: Path, model: Model) -> None:
     content = json.loads(saved.read_text())
     assert content["image"] == str(file)
-    assert content["model"] == "tiny"
+    assert content["model"] == "talkative"
     assert content["weights_sha256"] == model.weights_sha256
     first = content["rounds"][0]
     assert first["query"] == "Beside [1]"
@@ -145,7 +145,7 @@ def test_other_weights_are_noticed(
     other = Model(make_model().network, "nano", "1" * 64)
     with caplog.at_level(logging.WARNING):
         other.resume(saved)
-    assert "held with tiny and is taken up with nano" in caplog.text
+    assert "held with talkative and is taken up with nano" in caplog.text
 
 
 def test_a_session_that_cannot_be_written_is_an_output_error(
