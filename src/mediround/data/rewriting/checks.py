@@ -30,14 +30,16 @@ _SHORTEST_HIDDEN: Final = 4  # letters of a name looked for inside other words
 
 # What a question turns on: a rewrite must have exactly those of the original.
 _POLES: Final[Mapping[str, str]] = {
-    "left": r"\bleft\b|左",
-    "right": r"\bright\b|右",
-    "front": r"\bfront|\banterior|\bventral|[前腹]",
-    "back": r"\bbehind\b|\bposterior|\bdorsal|\brear\b|\bback\b|[后背]",
+    "left": r"\bleft(?:wards?)?\b|左",
+    "right": r"\bright(?:wards?)?\b|右",
+    "front": r"\bfront|\banterior|\bventral|\bforward|\bahead\b|\bfore\b|\bbefore \[|[前腹]",
+    "back": r"\bbehind\b|\bposterior|\bdorsal|\brear\b|\bback(?:ward)?\b|\bhind\b|[后背]",
     "up": r"\babove\b|\bsuperior|\bupper|\bcranial|\btop\b|上(?:方|面|侧)",
     "down": r"\bbelow\b|\binferior|\blower|\bcaudal|\bbottom\b|\bbeneath\b|下(?:方|面|侧)",
-    "large": r"\blarg|\bbig|\bgreater|\bmore\b|较大|更大|最大|更多|较多",
-    "small": r"\bsmall|\blittler|\btin(?:y|ier)|\bless|\bfewer|较小|更小|最小|更少|较少",
+    "large": r"\blarg|\bbig|\bgreater|\bmore\b|\bbroader|\bwider|\bbulkier|\bgrander|\bheftier"
+    r"|较大|更大|最大|更多|较多",
+    "small": r"\bsmall|\blittler|\bnarrower|\bslighter|\bdaintier|\bpunier|\btin(?:y|ier)|\bless|\bfewer"
+    r"|较小|更小|最小|更少|较少",
     "far": r"\bfarthest|\bfurthest|\bfarther|\bfurther|最远|较远",
     "not": r"\bnot\b|\bno\b|\b(?:is|are|do|does)n['’]t\b|\bwithout\b|不(?:是|要|属|含)|没有|勿|除",
     "both": r"\bboth\b|两侧|双侧",
