@@ -38,8 +38,8 @@ _POLES: Final[Mapping[str, str]] = {
     "down": r"\bbelow\b|\binferior|\blower|\bcaudal|\bbottom\b|\bbeneath\b|下(?:方|面|侧)",
     "large": r"\blarg|\bbig|\bgreater|\bmore\b|\bbroader|\bwider|\bbulkier|\bgrander|\bheftier"
     r"|较大|更大|最大|更多|较多",
-    "small": r"\bsmall|\blittler|\bnarrower|\bslighter|\bdaintier|\bpunier|\btin(?:y|ier)|\bless|\bfewer"
-    r"|较小|更小|最小|更少|较少",
+    "small": r"\bsmall|\blittler|\bnarrower|\bslighter|\bdaintier|\bpunier|\btin(?:y|ier)|\bless"
+    r"|\bfewer|较小|更小|最小|更少|较少",
     "far": r"\bfarthest|\bfurthest|\bfarther|\bfurther|最远|较远",
     "not": r"\bnot\b|\bno\b|\b(?:is|are|do|does)n['’]t\b|\bwithout\b|不(?:是|要|属|含)|没有|勿|除",
     "both": r"\bboth\b|两侧|双侧",
