@@ -117,9 +117,11 @@ def test_upscaling_is_that_of_transposed_convolutions(decoder: MaskDecoder) -> N
     first, norm, _, second, _ = decoder.output_upscaling
     assert isinstance(norm, ChannelNorm)
     picture = grid.transpose(1, 2).reshape(2, 32, SIDE, SIDE)
-    expected = F.gelu(second(F.gelu(norm(first(picture)))))
-    found = decoder._upscale(grid, SIDE)
-    torch.testing.assert_close(found, expected.permute(0, 2, 3, 1), atol=1e-5, rtol=1e-4)
+    upscaled = F.gelu(second(F.gelu(norm(first(picture)))))
+    weights = torch.randn(upscaled.shape[:2], generator=generator)
+    expected = torch.einsum("nchw,nc->nhw", upscaled, weights)
+    found = decoder._draw(grid, weights, SIDE)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_channel_norm_is_layer_norm_over_channels() -> None:

@@ -29,6 +29,7 @@ from mediround.model.folder import (
     read_config,
     trained_names,
 )
+from mediround.model.grouped_attention import GROUPED
 from mediround.model.low_bit import lower_linears
 from mediround.model.mediround import MediRound
 from mediround.model.packed_linear import can_pack, pack_linears
@@ -201,6 +202,8 @@ def _prepared(
     model.segmenter.lower(dtype)
     model.perception.lower(dtype)
     model.language.to(dtype)
+    if device.type == "cpu":
+        model.language.inner.set_attn_implementation(GROUPED)
     if low_bit is not None:
         lower_linears(model.language.inner.model, low_bit, device)
     elif device.type == "cpu" and not config.whole and can_pack(model.language.inner):

@@ -187,17 +187,16 @@ class MaskDecoder(nn.Module):
         tokens = torch.cat([own.expand(batch, count, *own.shape).to(prompts.dtype), prompts], dim=2)
         tokens, grid = self.transformer(tokens, grid, pe)
         grid = grid.expand(batch, count, *grid.shape[2:])
-        upscaled = self._upscale(grid.flatten(0, 1), side)  # (B P, 4 side, 4 side, D/8)
         weights = self.output_hypernetwork(tokens[:, :, 1]).flatten(0, 1)
-        logits = torch.einsum("nhwd,nd->nhw", upscaled, weights)
+        logits = self._draw(grid.flatten(0, 1), weights, side)
         return Decoded(
             logits=logits.unflatten(0, (batch, count)),
             mask_tokens=tokens[:, :, 1],
             iou=self.iou_prediction_head(tokens[:, :, 0])[..., 0],
         )
 
-    def _upscale(self, grid: Tensor, side: int) -> Tensor:
-        """(N, S, D) -> (N, 4 side, 4 side, D/8).
+    def _draw(self, grid: Tensor, weights: Tensor, side: int) -> Tensor:
+        """Upscaled (N, S, D) times its mask's ``weights`` (N, D/8) -> (N, 4 side, 4 side).
 
         A transposed convolution with stride = kernel is a linear map of each cell to 2 x 2 cells,
         which runs much faster as such, channels last.
@@ -208,11 +207,11 @@ class MaskDecoder(nn.Module):
         assert isinstance(norm, ChannelNorm)
         x = _double(grid, first).unflatten(-1, (2, 2, first.out_channels))
         x = F.gelu(F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, 1e-6))
-        x = F.gelu(_double(x, second).unflatten(-1, (2, 2, second.out_channels)))
-        # (N, S, 2, 2, 2, 2, C): a cell's rows and columns, twice refined; now into picture order.
-        x = x.unflatten(1, (side, side)).permute(0, 1, 3, 5, 2, 4, 6, 7)
-        refined: Tensor = x.reshape(x.shape[0], 4 * side, 4 * side, second.out_channels)
-        return refined
+        x = F.gelu(_double(x, second))  # (N, S, 2, 2, 4 D/8)
+        x = x.unflatten(-1, (4, second.out_channels)).flatten(1, -2)
+        # One number for each of a cell's rows and columns, twice refined; now into picture order.
+        drawn: Tensor = (x @ weights[..., None]).reshape(-1, side, side, 2, 2, 2, 2)
+        return drawn.permute(0, 1, 3, 5, 2, 4, 6).reshape(-1, 4 * side, 4 * side)
 
 
 def _double(x: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
