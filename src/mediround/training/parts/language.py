@@ -5,15 +5,12 @@ model's own word vectors; the language model alone to read what references say, 
 then "what is [R]" with the words held equal; then all dialogues.
 """
 
-import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mediround.errors import ConfigError
@@ -28,46 +25,15 @@ from mediround.prompt import IMAGE_KEY, Prompt
 from mediround.training.parts.alignment import Alignment
 from mediround.training.parts.conversations import Conversations, Sample, coverage
 from mediround.training.parts.features import FeatureStore
+from mediround.training.parts.goals import Goal, Losses, batches, compare
 from mediround.training.parts.grounding import Grounding
-from mediround.training.parts.lookups import Lookup, Lookups, written
+from mediround.training.parts.lookups import Lookups, written
 from mediround.training.parts.merged_adapter import MergedAdapter
 from mediround.training.parts.recipe import Recipe
 from mediround.training.parts.replay import replayed
 from mediround.training.progress import Ledger, cosine, trained
 
-logger = logging.getLogger(__name__)
-
-
 Batch = Sequence[tuple[Sample, Prompt]]
-Asked = TypeVar("Asked", Sample, Lookup)
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What a prompt's answers should be: for each ``[SEG]`` its entity and its kind of round."""
-
-    prompt: Prompt
-    entities: Sequence[int]
-    kinds: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Losses:
-    """Summed losses of a batch of dialogues.
-
-    Attributes:
-        text: cross-entropy of the answers' words.
-        code: distance of each projected state from its entity's code.
-        kinds: cross-entropy of the nearest code.
-        alignment: the references' distance from their names.
-        hits: for each mask the kind of its round, and 1 if the nearest code is its own, else 0.
-    """
-
-    text: Tensor
-    code: Tensor
-    kinds: Tensor
-    alignment: Tensor
-    hits: list[tuple[str, float]]
 
 
 class LanguagePart:
@@ -198,7 +164,7 @@ class LanguagePart:
         drawn = [(each, self.bare.write([each.round])) for each in self.lookups.draw(count, rng)]
         words = sum(len(prompt.supervised) for _, prompt in drawn)
         totals: dict[str, list[float]] = {}
-        for batch in _batches(drawn, self.settings.batch_tokens):
+        for batch in batches(drawn, self.settings.batch_tokens):
             goals, rows = [], []
             for each, prompt in batch:
                 tokens = written(each.references, self.alignment, around, generator)
@@ -206,22 +172,20 @@ class LanguagePart:
                 rows.append(self.model.embed(prompt, image, dict(enumerate(tokens, start=1))))
                 goals.append(Goal(prompt, [each.target], [f"lookup {each.kind}"]))
             hidden = self.model.language(nn.utils.rnn.pad_sequence(rows, batch_first=True))
-            found = self._compare(goals, hidden, torch.zeros(()))
-            self._weighted(found, words, count, count).backward()
+            found = self._compare(goals, hidden)
+            self._weighted(found, words, count).backward()
             for kind, hit in found.hits:
                 totals.setdefault("looked up", []).append(hit)
                 totals.setdefault(kind, []).append(hit)
         return {name: float(np.mean(values)) for name, values in totals.items()}
 
-    def _weighted(self, found: Losses, words: int, dialogues: int, masks: int) -> Tensor:
-        """The loss of a part of a step that holds so many words, dialogues and masks."""
-        loss = self.settings.text_weight * found.text / words
-        loss = loss + self.settings.alignment_weight * found.alignment / dialogues
-        codes = found.code + 0.5 * found.kinds
-        return loss + self.settings.code_weight * codes / max(1, masks)
+    def _weighted(self, found: Losses, words: int, masks: int) -> Tensor:
+        """The loss of a part of a step that holds so many words and masks."""
+        codes = self.settings.code_weight * (found.code + 0.5 * found.confusion)
+        return self.settings.text_weight * found.text / words + codes / max(1, masks)
 
     def _dialogue_step(self, step: int) -> dict[str, float]:
-        """The whole language part on several dialogues, one at a time: no padding, warm caches."""
+        """The whole language part on several dialogues, those of like length together."""
         rng = np.random.default_rng((self.recipe.seed, 2, step))
         identity = step < self.settings.identity_steps
         samples = self.talks.draw(
@@ -231,9 +195,10 @@ class LanguagePart:
         words = sum(len(prompt.supervised) for prompt in prompts)
         masks = sum(len(prompt.seg) for prompt in prompts)
         totals: dict[str, list[float]] = {}
-        for batch in _batches(list(zip(samples, prompts, strict=True)), self.settings.batch_tokens):
-            found = self._losses(batch)
-            self._weighted(found, words, len(prompts), masks).backward()
+        for batch in batches(list(zip(samples, prompts, strict=True)), self.settings.batch_tokens):
+            found, alignment = self._losses(batch)
+            loss = self._weighted(found, words, masks)
+            (loss + self.settings.alignment_weight * alignment / len(prompts)).backward()
             totals.setdefault("text", []).append(found.text.item() / words)
             totals.setdefault("code", []).append(found.code.item() / max(1, masks))
             _count(found, totals)
@@ -255,14 +220,14 @@ class LanguagePart:
         samples = self.unseen.draw(self.settings.watched, rng, self.settings.twin_share)
         prompts = [self.model.prompter.write(sample.dialogue.rounds) for sample in samples]
         totals: dict[str, list[float]] = {}
-        for batch in _batches(list(zip(samples, prompts, strict=True)), self.settings.batch_tokens):
-            _count(self._losses(batch), totals)
+        for batch in batches(list(zip(samples, prompts, strict=True)), self.settings.batch_tokens):
+            _count(self._losses(batch)[0], totals)
         _, seen = self.unseen_grounding.measure(self.unseen.draw_masks(self.settings.watched, rng))
         totals |= {f"perception {name}": [value] for name, value in seen.items()}
         return {name: round(float(np.mean(values)), 3) for name, values in totals.items()}
 
-    def _losses(self, batch: Batch) -> Losses:
-        """Summed losses of several dialogues."""
+    def _losses(self, batch: Batch) -> tuple[Losses, Tensor]:
+        """Summed losses of several dialogues, and how far their references are from names."""
         hidden, alignment = self._read(batch)
         goals = [
             Goal(
@@ -272,29 +237,10 @@ class LanguagePart:
             )
             for sample, prompt in batch
         ]
-        return self._compare(goals, hidden, alignment)
+        return self._compare(goals, hidden), alignment
 
-    def _compare(self, goals: Sequence[Goal], hidden: Tensor, alignment: Tensor) -> Losses:
-        """Summed losses of final hidden states (goals, longest, W)."""
-        said, words, states = [], [], []
-        labels = [entity for goal in goals for entity in goal.entities]
-        kinds = [kind for goal in goals for kind in goal.kinds]
-        for goal, each in zip(goals, hidden, strict=True):
-            prompt = goal.prompt
-            said.append(each[[p - 1 for p in prompt.supervised]])
-            words += [prompt.ids[p] for p in prompt.supervised]
-            states += [each[position] for position, _ in prompt.seg]
-        logits = self.model.language.logits(torch.cat(said))
-        text = F.cross_entropy(logits, torch.tensor(words), reduction="sum")
-        if not states:
-            return Losses(text, text.new_zeros(()), text.new_zeros(()), alignment, [])
-        truth = torch.tensor(labels)
-        projected = self.model.projection(torch.stack(states).float())
-        distance = self.codebook.distances(projected)
-        code = distance[torch.arange(len(truth)), truth].sum()
-        confusion = F.nll_loss(self.codebook.chances(projected), truth, reduction="sum")
-        hits = (distance.argmin(1) == truth).float().tolist()
-        return Losses(text, code, confusion, alignment, list(zip(kinds, hits, strict=True)))
+    def _compare(self, goals: Sequence[Goal], hidden: Tensor) -> Losses:
+        return compare(self.model, self.codebook, goals, hidden)
 
     def _read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Final hidden states (dialogues, longest, W), and how far references are from names."""
@@ -335,19 +281,6 @@ class LanguagePart:
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.adapter.publish()
-
-
-def _batches(
-    talks: Sequence[tuple[Asked, Prompt]], tokens: int
-) -> Iterator[Sequence[tuple[Asked, Prompt]]]:
-    """What is of like length together, at most ``tokens`` positions with padding."""
-    batch: list[tuple[Asked, Prompt]] = []
-    for talk in sorted(talks, key=lambda each: len(each[1].ids)):
-        if batch and (len(batch) + 1) * len(talk[1].ids) > tokens:
-            yield batch
-            batch = []
-        batch.append(talk)
-    yield batch
 
 
 def _count(found: Losses, totals: dict[str, list[float]]) -> None:

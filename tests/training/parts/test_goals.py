@@ -5,7 +5,7 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediround.training.parts.language import _batches
+from mediround.training.parts.goals import batches
 
 
 class _Prompt:
@@ -16,8 +16,8 @@ class _Prompt:
 @given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=20), tokens=st.integers(1, 300))
 def test_batches_hold_every_dialogue_within_the_limit(lengths: list[int], tokens: int) -> None:
     talks: Any = [(cast(Any, number), _Prompt(length)) for number, length in enumerate(lengths)]
-    batches: list[list[Any]] = [list(batch) for batch in _batches(talks, tokens)]
-    assert sorted(number for batch in batches for number, _ in batch) == list(range(len(lengths)))
-    for batch in batches:
+    made: list[list[Any]] = [list(each) for each in batches(talks, tokens)]
+    assert sorted(number for batch in made for number, _ in batch) == list(range(len(lengths)))
+    for batch in made:
         longest = max(len(prompt.ids) for _, prompt in batch)
         assert len(batch) == 1 or longest * len(batch) <= tokens
