@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.wordings import wordings
 
 from mediround import anatomy
 from mediround.data.scene.relations import FACT_KINDS, RelationKind
@@ -138,7 +139,7 @@ def test_the_words_of_dialogues_pass_unchanged(
         "{a}": "[2]", "{b}": "[3]", "{name}": "liver", "{other}": "spleen",
         "{description}": "largest gland", "{noun}": "vein", "{medium}": "blood",
     }  # fmt: skip
-    for query in wording.wordings(kind, split, fact=fact):
+    for query in wordings(kind, split, fact=fact):
         for gap, filling in gaps.items():
             query = query.replace(gap, filling)  # noqa: PLW2901  # one gap after the other
         assert resolve(query, DIALOGUE) == query

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.wordings import wordings
 
 from mediround import anatomy
 from mediround.data.rewriting.checks import is_unnamed, mentioned, refusal, split_request
@@ -165,7 +166,7 @@ def test_most_forms_of_a_relation_may_replace_each_other(language: phrasebook.La
     for kind in KINDS:
         forms = [
             form.replace("{a}", "[1]").replace("{b}", "[2]")
-            for form in phrasebook.wordings(kind, "train", language=language)
+            for form in wordings(kind, "train", language=language)
         ]
         for _ in range(40):
             one, other = (forms[int(place)] for place in rng.integers(len(forms), size=2))

@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from tests.wordings import wordings
 
 from mediround import anatomy
 from mediround.data.scene.relations import FACT_KINDS, Link, RelationKind
@@ -34,17 +35,15 @@ ENTITIES = [name.strip() for name in LABELLED.replace("\n", " ").split(";")]
 
 @pytest.mark.parametrize(("kind", "fact"), KINDS)
 def test_every_kind_has_enough_words_and_keeps_some_back(kind: str, fact: str | None) -> None:
-    train = wording.wordings(kind, "train", fact=fact)
-    heldout = wording.wordings(kind, "heldout", fact=fact)
+    train = wordings(kind, "train", fact=fact)
+    heldout = wordings(kind, "heldout", fact=fact)
     assert len(set(train)) == len(train) >= (6 if kind == "unnamed" else 12)
     assert len(set(heldout)) == len(heldout) >= 3
 
 
 @pytest.mark.parametrize(("kind", "fact"), KINDS)
 def test_no_wording_is_in_both_splits(kind: str, fact: str | None) -> None:
-    assert not set(wording.wordings(kind, "train", fact=fact)) & set(
-        wording.wordings(kind, "heldout", fact=fact)
-    )
+    assert not set(wordings(kind, "train", fact=fact)) & set(wordings(kind, "heldout", fact=fact))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in RelationKind if kind is not RelationKind.FACT])

@@ -27,14 +27,11 @@ LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 NAME: Final = "name"
 DESCRIBE: Final = "describe"
 PAIR: Final = "pair"
-UNNAMED: Final = "unnamed"
 FACT: Final = "fact"
-IDENTITY: Final = "identity"
 
 _WORDINGS: Final = {"en": "wordings.toml", "zh": "wordings.zh.toml"}
 _DESCRIPTIONS: Final = {"en": "descriptions.toml", "zh": "descriptions.zh.toml"}
 _SIDES: Final = {"en": {"left": "left", "right": "right"}, "zh": {"left": "左", "right": "右"}}
-_ARTICLE: Final = {"en": "the ", "zh": ""}
 
 
 @cache
@@ -114,44 +111,6 @@ def reference_forms(split: Split, language: Language = "en") -> tuple[str, ...]:
 def term(word: str, language: Language) -> str:
     """What a noun ("vein") or a medium ("blood") of a fact is called in ``language``."""
     return word if language == "en" else str(_table(_WORDINGS[language])["terms"][word])
-
-
-@cache
-def wordings(
-    kind: str,
-    split: Split,
-    *,
-    fact: str | None = None,
-    language: Language = "en",
-    register: Register | None = None,
-) -> tuple[str, ...]:
-    """Every surface form of one kind of question, with its gaps.
-
-    Args:
-        kind: ``"name"`` (gap ``{name}``), ``"describe"`` (``{description}``), ``"pair"``
-            (``{name}`` and ``{other}``), ``"unnamed"`` (no gap) or a relation
-            (``{a}``, ``{b}``; facts also ``{noun}``, ``{medium}``).
-        split: training or held out; no form is in both.
-        fact: for the kind "fact", which anatomical fact.
-        language: of the words.
-        register: of the frames; None for all.
-    """
-    article = _ARTICLE[language]
-    if kind == UNNAMED:
-        return requests_without_name(split, language)
-    if kind == PAIR:
-        pairs = frames(split, register, pair=True, language=language)
-        return tuple(
-            frame.replace("{x}", f"{article}{{name}}").replace("{y}", f"{article}{{other}}")
-            for frame in pairs
-        )
-    if kind in (NAME, DESCRIBE):
-        gaps: tuple[str, ...] = (f"{article}{{{'name' if kind == NAME else 'description'}}}",)
-    else:
-        gaps = phrases(kind, split, fact, language)
-    options = frames(split, register, language=language)
-    composed = tuple(frame.replace("{x}", gap) for frame in options for gap in gaps)
-    return composed + (questions(split, language) if kind == IDENTITY else ())
 
 
 @cache

@@ -25,7 +25,6 @@ from mediround.data.words.phrasebook import (
     NAME,
     PAIR,
     REGISTERS,
-    UNNAMED,
     Language,
     Register,
     Split,
@@ -37,7 +36,6 @@ from mediround.data.words.phrasebook import (
     reference_forms,
     requests_without_name,
     term,
-    wordings,
 )
 from mediround.data.words.typos import abbreviate, mistype
 from mediround.errors import ConfigError
@@ -48,7 +46,6 @@ __all__ = [
     "NAME",
     "PAIR",
     "REGISTERS",
-    "UNNAMED",
     "Language",
     "Register",
     "Speaker",
@@ -68,7 +65,6 @@ __all__ = [
     "phrases",
     "questions",
     "requests_without_name",
-    "wordings",
 ]
 
 _CANONICAL_SHARE: Final = 0.6
