@@ -100,16 +100,26 @@ class FileImage:
         """The image."""
         return (self.case,)
 
-    def read(self) -> Iterator[Labelled]:
-        """The image.
+    def image(self) -> Image:
+        """Its pixels, of the modality that the dialogues say.
 
         Raises:
-            DatasetError: a volume, or masks of another size.
+            DatasetError: a volume.
             ImageFileError: it cannot be read.
         """
         image = open_image(self.path, modality=_modality(self.said))
         if isinstance(image, Volume):
             raise DatasetError(f"{self.case} is a volume", expected="a single image per dialogue")
+        return image
+
+    def read(self) -> Iterator[Labelled]:
+        """The image with the masks of its dialogues.
+
+        Raises:
+            DatasetError: a volume, or masks of another size.
+            ImageFileError: it cannot be read.
+        """
+        image = self.image()
         known: dict[str, BoolMask] = {}
         for entity in (entity for each in self.said for entity in each.entities()):
             if entity.mask is None:

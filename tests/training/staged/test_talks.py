@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mediround.errors import DatasetError
+from mediround.imaging import Modality
 from mediround.training.staged.recipe import DataSettings
 from mediround.training.staged.talks import find_talks, fingerprints
 
@@ -26,6 +27,15 @@ def test_a_file_is_split_by_patient(talks_file: Path) -> None:
     talk = found["train"][0]
     assert talk.pictured.image().size == (48, 48)
     assert talk.dialogue.rounds[0].query.startswith("Segment the")
+
+
+def test_pixels_are_of_the_modality_that_the_dialogue_says(talks_file: Path) -> None:
+    first = json.loads(talks_file.read_text().splitlines()[0])
+    first["dialogue"]["modality"] = "US"
+    told = talks_file.with_name("told.jsonl")
+    told.write_text(json.dumps(first))
+    (talk,) = find_talks([told], DataSettings(held_out=0.0))["train"]
+    assert talk.pictured.image().modality is Modality.US
 
 
 def test_a_limit_spreads(talks_file: Path) -> None:

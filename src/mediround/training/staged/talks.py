@@ -14,8 +14,9 @@ from typing import Literal, Protocol
 from mediround.data.shards import DialogueFolder, IndexEntry, Sample
 from mediround.dialogue import Dialogue
 from mediround.errors import DatasetError
+from mediround.evaluation.selection import spread
 from mediround.evaluation.stored import FileImage, typed_dialogues
-from mediround.imaging import Image, Volume, open_image
+from mediround.imaging import Image
 from mediround.training.staged.recipe import DataSettings
 
 Split = Literal["train", "validation"]
@@ -89,7 +90,7 @@ class Filed:
 
     def image(self) -> Image:
         """Read from the file."""
-        return _opened(self.held.path)
+        return _opened(self)
 
     def dialogues(self) -> Sequence[Dialogue]:
         """As the file of dialogues says."""
@@ -99,7 +100,7 @@ class Filed:
         return hash(self.key)
 
 
-def find_talks(sources: Iterable[Path], settings: DataSettings) -> dict[Split, list[Talk]]:
+def find_talks(sources: Iterable[Path], settings: DataSettings) -> dict[Split, Sequence[Talk]]:
     """All dialogues of several sources, by split.
 
     Args:
@@ -120,7 +121,7 @@ def find_talks(sources: Iterable[Path], settings: DataSettings) -> dict[Split, l
             "there are no dialogues to learn from",
             expected=f"a split {settings.train!r} of a built data set, or files of dialogues",
         )
-    return {split: _spread(talks, settings.limit) for split, talks in found.items()}
+    return {split: spread(talks, settings.limit) for split, talks in found.items()}
 
 
 def fingerprints(sources: Iterable[Path]) -> dict[str, str]:
@@ -173,20 +174,11 @@ def _filed(file: Path, held_out: float) -> dict[Split, list[Talk]]:
     return found
 
 
-def _spread(talks: list[Talk], most: int | None) -> list[Talk]:
-    if most is None or len(talks) <= most:
-        return talks
-    return [talks[(2 * place + 1) * len(talks) // (2 * most)] for place in range(most)]
-
-
 @lru_cache(maxsize=_OPENED)
 def _sample(shelved: Shelved) -> Sample:
     return DialogueFolder(shelved.folder).fetch(shelved.entry)
 
 
 @lru_cache(maxsize=_OPENED)
-def _opened(path: Path) -> Image:
-    image = open_image(path)
-    if isinstance(image, Volume):
-        raise DatasetError(f"{path.name} is a volume", expected="a single image per dialogue")
-    return image
+def _opened(filed: Filed) -> Image:
+    return filed.held.image()
