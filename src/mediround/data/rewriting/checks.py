@@ -33,18 +33,18 @@ _POLES: Final[Mapping[str, str]] = {
     "left": r"\bleft(?:wards?)?\b|左",
     "right": r"\bright(?:wards?)?\b|右",
     "front": r"\bfront|\banterior|\bventral|\bforward|\bahead\b|\bfore\b|\bbefore \[|[前腹]",
-    "back": r"\bbehind\b|\bposterior|\bdorsal|\brear\b|\bback(?:ward)?\b|\bhind\b|[后背]",
+    "back": r"\bbehind\b|\bposterior|\bdorsal|\brear\b|\bback(?:wards?)?\b|\bhind\b|[后背]",
     "up": r"\babove\b|\bsuperior|\bupper|\bcranial|\btop\b|上(?:方|面|侧)",
     "down": r"\bbelow\b|\binferior|\blower|\bcaudal|\bbottom\b|\bbeneath\b|下(?:方|面|侧)",
     "large": r"\blarg|\bbig|\bgreater|\bmore\b|\bbroader|\bwider|\bbulkier|\bgrander|\bheftier"
     r"|较大|更大|最大|更多|较多",
-    "small": r"\bsmall|\blittler|\bnarrower|\bslighter|\bdaintier|\bpunier|\btin(?:y|ier)|\bless"
-    r"|\bfewer|较小|更小|最小|更少|较少",
+    "small": r"\bsmall|\blittler|\bnarrower|\bslighter|\bdaintier|\bpunier|\btin(?:y|ier)"
+    r"|\bless(?:er)?\b|\bfewer|较小|更小|最小|更少|较少",
     "far": r"\bfarthest|\bfurthest|\bfarther|\bfurther|最远|较远",
     "not": r"\bnot\b|\bno\b|\b(?:is|are|do|does)n['’]t\b|\bwithout\b|不(?:是|要|属|含)|没有|勿|除",
     "both": r"\bboth\b|两侧|双侧",
     "paired": r"\bcontralat|\bopposite|\bother side|\bcounterpart|\bmirror|\bpair|\bpartner"
-    r"|\bacross\b|对侧|另一侧|成对|一对|对称|镜像|配对",
+    r"|\bacross\b|\bcorrespond|\bmatch|\bgoes with\b|对侧|另一侧|成对|一对|对称|镜像|配对",
 }
 # Which of several: with fewer references "the first structure behind [1]" is only the nearest.
 _ORDINALS: Final[Mapping[str, str]] = {
