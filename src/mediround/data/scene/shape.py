@@ -20,6 +20,7 @@ from mediround.geometry import BoolMask, Box, mask_to_box
 
 COMPACT = 0.8  # share of the largest piece from which a centre stands for the whole
 SPECK, PIECE = 0.02, 0.08  # shares of the area below which a piece is noise, above which it counts
+_ROUNDING = 1e-9  # pixels by which a centre on an edge may miss it; mirrored pictures round apart
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def project(
 def is_ahead(shape: Shape, reference: Shape, step: tuple[int, int], cone: float) -> bool:
     """Whether the centre of ``shape`` lies in a cone that opens along ``step``."""
     forward, sideways = project(shape.centre, reference.centre, step)
-    return forward > 0 and sideways <= cone * forward
+    return forward > 0 and sideways <= cone * forward + _ROUNDING
 
 
 def share_beyond(shape: Shape, reference: Shape, step: tuple[int, int]) -> float:
