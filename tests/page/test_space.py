@@ -80,6 +80,7 @@ def test_a_volume_is_shown_with_its_masks(opened: Page, pictures: Path) -> None:
     opened.screenshot(path=pictures / "space.png")
     assert all(each.startswith((own, "blob:", "data:")) for each in outside)
     assert violations(opened) == []
+    opened.locator("#notes .note").first.wait_for(state="detached")  # it lies over the pictures
     marked = _picture(opened)
     assert len(np.unique(marked.reshape(-1, 3), axis=0)) > 20, "nothing is drawn"
     opened.click("[data-key=eye-1]")
