@@ -12,10 +12,10 @@ from mediround.data.scene.relations import RelationKind
 from mediround.model.language_model import LanguageModel
 from mediround.presets import tiny
 from mediround.training.parts.alignment import UNKNOWN, Alignment
-from mediround.training.parts.lookups import SIZES, Imagined, Lookups, written
+from mediround.training.parts.lookups import SIDES, SIZES, Imagined, Lookups, written
 
 NAMES = ("liver", "spleen", "aorta", "left kidney", "right kidney", "stomach")
-KINDS = ("left_of", "behind", "nearest_to")
+KINDS = ("left_of", "right_of", "behind", "nearest_to")
 LOOKUPS = Lookups(NAMES, KINDS)
 
 
@@ -29,6 +29,18 @@ def test_the_answer_is_what_the_references_say(seed: int) -> None:
             assert each.target == pick(each.references, key=lambda mask: mask.area).entity
         elif each.kind is RelationKind.IDENTITY:
             assert each.target == first.entity
+        elif each.kind is RelationKind.BETWEEN:
+            one, two = ({*mask.around} - {UNKNOWN} for mask in each.references)
+            assert one & two == {each.target}
+            sides = [
+                {KINDS[n] for n, near in enumerate(mask.around) if near == each.target}
+                for mask in each.references
+            ]
+            assert any(
+                (a in sides[0] and b in sides[1]) or (b in sides[0] and a in sides[1])
+                for a, b in SIDES
+            )
+            assert each.target not in (mask.entity for mask in each.references)
         else:
             assert each.target == first.around[KINDS.index(each.kind)]
             assert each.target not in (UNKNOWN, first.entity)
@@ -42,7 +54,12 @@ def test_equal_generators_draw_equal_lookups_of_every_kind() -> None:
     one, two = (LOOKUPS.draw(80, np.random.default_rng(4)) for _ in range(2))
     assert one == two
     wanted = {*map(RelationKind, KINDS), *SIZES, RelationKind.IDENTITY}
-    assert {each.kind for each in one} == wanted
+    assert {each.kind for each in one} == {*wanted, RelationKind.BETWEEN}
+
+
+def test_nothing_lies_between_for_whom_sees_one_side_alone() -> None:
+    drawn = Lookups(NAMES, ("left_of", "behind")).draw(80, np.random.default_rng(4))
+    assert RelationKind.BETWEEN not in {each.kind for each in drawn}
 
 
 def test_words_alone_do_not_tell_the_answer() -> None:

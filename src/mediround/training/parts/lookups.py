@@ -20,6 +20,11 @@ from mediround.model.surroundings import Surroundings
 from mediround.training.parts.alignment import UNKNOWN, Alignment
 
 SIZES = (RelationKind.LARGER_OF, RelationKind.SMALLER_OF)
+SIDES = (
+    (RelationKind.LEFT_OF, RelationKind.RIGHT_OF),
+    (RelationKind.IN_FRONT_OF, RelationKind.BEHIND),
+)
+_TWO = (*SIZES, RelationKind.BETWEEN)  # kinds with two references
 _NAMED_SHARE = 0.3
 _UNKNOWN_SHARE = 0.15
 _NOISE = 0.35  # of a token, relative to the spread of word vectors
@@ -55,41 +60,67 @@ class Lookups:
     def __init__(self, entities: Sequence[str], kinds: Sequence[str]) -> None:
         self.entities = tuple(entities)
         self.kinds = tuple(RelationKind(kind) for kind in kinds)
+        self._sides = [pair for pair in SIDES if set(pair) <= set(self.kinds)]
         self._atlas = anatomy.load()
 
     def draw(self, count: int, rng: np.random.Generator) -> list[Lookup]:
-        """``count`` of all kinds alike; sizes twice as often, for they need two references."""
+        """``count`` of all kinds alike; those of two references twice as often: they are harder."""
         kinds = (*self.kinds, *SIZES, *SIZES, RelationKind.IDENTITY)
+        if self._sides:
+            kinds += (RelationKind.BETWEEN, RelationKind.BETWEEN)
         return [self._draw(kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
 
     def _draw(self, kind: RelationKind, rng: np.random.Generator) -> Lookup:
-        drawn = [int(n) for n in rng.permutation(len(self.entities))[: 1 + (kind in SIZES)]]
+        order = [int(n) for n in rng.permutation(len(self.entities))]
+        drawn = order[: 1 + (kind in _TWO)]
         areas = 10 ** rng.uniform(-3, -0.7, len(drawn))
         while len(drawn) == 2 and max(areas) < 1.15 * min(areas):
             areas = 10 ** rng.uniform(-3, -0.7, len(drawn))
+        if kind is RelationKind.BETWEEN:
+            around = self._on_both_sides(order[2:], rng)
+        else:
+            around = [
+                self._around([n for n in order if n != entity], kind, rng) for entity in drawn
+            ]
         masks = tuple(
-            Imagined(entity, float(area), self._around(entity, kind, rng))
-            for entity, area in zip(drawn, areas, strict=True)
+            Imagined(entity, float(area), near)
+            for entity, area, near in zip(drawn, areas, around, strict=True)
         )
         if kind in SIZES:
             pick = max if kind is RelationKind.LARGER_OF else min
             target = pick(masks, key=lambda each: each.area).entity
         elif kind in self.kinds:
             target = masks[0].around[self.kinds.index(kind)]
+        elif kind is RelationKind.BETWEEN:
+            (target,) = {*masks[0].around} & {*masks[1].around} - {UNKNOWN}
         else:
             target = masks[0].entity
         return Lookup(kind, self._asked(kind, drawn, target, rng), masks, target)
 
     def _around(
-        self, entity: int, asked: RelationKind, rng: np.random.Generator
+        self, others: Sequence[int], asked: RelationKind, rng: np.random.Generator
     ) -> tuple[int, ...]:
-        others = [n for n in range(len(self.entities)) if n != entity]
         return tuple(
             UNKNOWN if kind is not asked and rng.random() < _UNKNOWN_SHARE else others[n]
             for kind, n in zip(
                 self.kinds, rng.integers(len(others), size=len(self.kinds)), strict=True
             )
         )
+
+    def _on_both_sides(
+        self, others: Sequence[int], rng: np.random.Generator
+    ) -> list[tuple[int, ...]]:
+        """Neighbours of two masks: on facing sides the same one, and no other in common."""
+        shared, half = others[0], 1 + len(others) // 2
+        facing = self._sides[int(rng.integers(len(self._sides)))]
+        if rng.random() < 0.5:
+            facing = facing[::-1]
+        around = []
+        for side, pool in zip(facing, (others[1:half], others[half:]), strict=True):
+            near = list(self._around(pool, side, rng))
+            near[self.kinds.index(side)] = shared
+            around.append(tuple(near))
+        return around
 
     def _asked(
         self, kind: RelationKind, drawn: Sequence[int], target: int, rng: np.random.Generator
