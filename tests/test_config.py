@@ -12,9 +12,9 @@ from mediround.config import (
     ModelConfig,
     NormalisationConfig,
     TinyVitConfig,
-    from_mapping,
 )
 from mediround.errors import ConfigError
+from mediround.mapping import from_mapping
 from mediround.presets import PRESETS
 
 configs = st.builds(

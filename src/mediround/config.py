@@ -6,16 +6,13 @@ unknown keys are errors.
 
 import dataclasses
 import json
-import types
-import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self
 
 from mediround.errors import ConfigError
+from mediround.mapping import from_mapping
 from mediround.quirks import OfficialQuirks
-
-T = TypeVar("T")
 
 DTYPES = ("float32", "bfloat16", "float16")
 """In which a model may compute."""
@@ -320,72 +317,3 @@ class ModelConfig:
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"the configuration is not JSON ({error})") from error
         return from_mapping(cls, values)
-
-
-def from_mapping(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:
-    """Build the dataclass ``kind`` from nested plain values; unknown keys are errors."""
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{where} is {values!r}", expected="a table of settings")
-    hints = typing.get_type_hints(kind)
-    known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]  # any dataclass
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ConfigError(
-            f"{where} has the unknown keys {unknown}", expected=f"some of {sorted(known)}"
-        )
-    made = {key: _value(hints[key], value, f"{where}.{key}") for key, value in values.items()}
-    try:
-        return kind(**made)
-    except TypeError as error:
-        raise ConfigError(f"{where} is incomplete: {error}") from error
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    kinds = [each for each in typing.get_args(hint) if dataclasses.is_dataclass(each)]
-    if kinds and isinstance(hint, types.UnionType):
-        return from_mapping(_kind(kinds, value, where), value, where)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return from_mapping(hint, value, where)
-    if typing.get_origin(hint) is tuple:
-        return _items(typing.get_args(hint), value, where)
-    words = _words(hint)
-    if words:
-        if value not in words:
-            raise ConfigError(f"{where} is {value!r}", expected=f"one of {words}")
-        return value
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if float in options and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, options) or (isinstance(value, bool) and bool not in options):
-        names = " or ".join("nothing" if o is types.NoneType else o.__name__ for o in options)
-        raise ConfigError(f"{where} is {value!r}", expected=names)
-    return value
-
-
-def _kind(kinds: Sequence[Any], value: Any, where: str) -> Any:
-    """Which of several dataclasses ``value`` is meant for, by its key "kind"; the first without."""
-    named = {str(each.kind): each for each in kinds}
-    if not isinstance(value, Mapping) or "kind" not in value:
-        return kinds[0]
-    kind = value["kind"]
-    if not isinstance(kind, str) or kind not in named:
-        raise ConfigError(f"{where}.kind is {kind!r}", expected=f"one of {sorted(named)}")
-    return named[kind]
-
-
-def _words(hint: Any) -> list[str | None]:
-    """What a ``Literal``, possibly with None beside it, allows; nothing for any other type."""
-    if typing.get_origin(hint) is Literal:
-        return list(typing.get_args(hint))
-    if typing.get_origin(hint) is typing.Union:
-        return [None, *(word for each in typing.get_args(hint) for word in _words(each))]
-    return []
-
-
-def _items(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    """``value`` as ``tuple[kind, ...]`` or ``tuple[kind, kind]``."""
-    if not isinstance(value, list | tuple):
-        raise ConfigError(f"{where} is {value!r}", expected="a list")
-    if kinds[-1] is not Ellipsis and len(value) != len(kinds):
-        raise ConfigError(f"{where} has {len(value)} values", expected=f"{len(kinds)}")
-    return tuple(_value(kinds[0], item, f"{where}[{n}]") for n, item in enumerate(value))

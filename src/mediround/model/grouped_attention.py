@@ -28,7 +28,10 @@ def _attend(
     scaling: float | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
-    """(B, heads, N, d), twice (B, groups, M, d), mask (B, 1, N, M) -> (B, N, heads, d)."""
+    """(B, heads, N, d), twice (B, groups, M, d), mask (B, 1, N, M) -> (B, N, heads, d).
+
+    Inference alone: what else transformers hands over, dropout above all, is not for grouped heads.
+    """
     heads, rows = query.shape[1:3]
     groups = key.shape[1]
     if attention_mask is None or heads == groups:

@@ -172,7 +172,7 @@ class LanguagePart:
                 rows.append(self.model.embed(prompt, image, dict(enumerate(tokens, start=1))))
                 goals.append(Goal(prompt, [each.target], [f"lookup {each.kind}"]))
             hidden = self.model.language(nn.utils.rnn.pad_sequence(rows, batch_first=True))
-            found = self._compare(goals, hidden)
+            found = compare(self.model, self.codebook, goals, hidden)
             self._weighted(found, words, count).backward()
             for kind, hit in found.hits:
                 totals.setdefault("looked up", []).append(hit)
@@ -237,10 +237,7 @@ class LanguagePart:
             )
             for sample, prompt in batch
         ]
-        return self._compare(goals, hidden), alignment
-
-    def _compare(self, goals: Sequence[Goal], hidden: Tensor) -> Losses:
-        return compare(self.model, self.codebook, goals, hidden)
+        return compare(self.model, self.codebook, goals, hidden), alignment
 
     def _read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Final hidden states (dialogues, longest, W), and how far references are from names."""

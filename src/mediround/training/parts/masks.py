@@ -145,7 +145,7 @@ class MasksPart:
         prompts = self.codes(torch.tensor(wanted))
         if fixed:
             prompts = prompts.detach()
-            spread = self.settings.code_noise * float(self.codes.tokens.std())
+            spread = self.settings.code_noise * float(self.codes.tokens.detach().std())
             noise = rng.standard_normal(tuple(prompts.shape)).astype(np.float32)
             prompts = prompts + torch.from_numpy(noise) * spread
         with torch.autocast("cpu", torch.bfloat16):

@@ -4,9 +4,10 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mediround.config import ModelConfig, from_mapping
+from mediround.config import ModelConfig
 from mediround.data.dialogues.settings import DialogueSettings
 from mediround.errors import ConfigError
+from mediround.mapping import from_mapping
 from mediround.presets import PRESETS
 from mediround.training.augment import Augmentation
 

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from mediround.config import ModelConfig, from_mapping
+from mediround.config import ModelConfig
 from mediround.errors import ConfigError
+from mediround.mapping import from_mapping
 from mediround.presets import PRESETS
 from mediround.training.augment import Augmentation
 from mediround.training.staged.objective import LossWeights
