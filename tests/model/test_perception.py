@@ -14,7 +14,7 @@ from mediround.geometry import mask_to_box
 from mediround.model.landmarks import landmarks
 from mediround.model.mediround import MediRound
 from mediround.model.perception import Perception
-from mediround.model.position import PositionCode
+from mediround.model.position import PositionCode, fourier_grid
 
 SIDE = 16
 
@@ -42,6 +42,19 @@ def test_a_point_means_what_it_means_to_sam() -> None:
     torch.testing.assert_close(ours(points), theirs(points).detach(), atol=1e-5, rtol=1e-5)
 
 
+def test_a_grid_is_kept_until_its_frequencies_change() -> None:
+    code = PositionCode(8)
+    with torch.inference_mode():
+        first = code.grid(4)
+    assert code.grid(4) is first
+    weight = torch.ones(8, 4, 4, requires_grad=True)
+    torch.autograd.grad((first * weight).sum(), weight)  # what was kept in passing can be used
+    other = torch.randn(2, 4)
+    code.load_state_dict({"positional_encoding_gaussian_matrix": other})
+    assert torch.equal(code.grid(4), fourier_grid(4, other))
+    assert not torch.equal(code.grid(4), first)
+
+
 def test_the_grid_is_the_code_of_its_cells_centres() -> None:
     code = PositionCode(8)
     grid = code.grid(5)
@@ -53,7 +66,7 @@ def test_the_grid_is_the_code_of_its_cells_centres() -> None:
 
 
 @given(masks())
-def testlandmarks_are_box_and_centre(mask: Tensor) -> None:
+def test_landmarks_are_box_and_centre(mask: Tensor) -> None:
     corner, opposite, centre = (landmarks(mask[None])[0] * SIDE).tolist()
     lit = mask.numpy() > 0.25
     box = mask_to_box(lit)

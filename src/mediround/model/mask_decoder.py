@@ -45,14 +45,19 @@ class Attention(nn.Module):
 def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """(B, heads, Nq, d), twice (B, heads, Nk, d) -> (B, heads, Nq, d).
 
-    Where one side is a few tokens, torch's fused attention for processors takes four times as long
-    backwards as plain products; forwards it is the quicker one.
+    On processors torch's fused attention is slow where one side is a few tokens: forwards where
+    these are the keys (four times slower than weights whose rows are the keys), and backwards.
     """
+    scale = q.shape[-1] ** -0.5
     learning = torch.is_grad_enabled() and any(each.requires_grad for each in (q, k, v))
-    if not learning or q.device.type != "cpu":
-        return F.scaled_dot_product_attention(q, k, v)
-    weights: Tensor = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(-1)
-    return weights @ v
+    if q.device.type == "cpu" and k.shape[-2] < q.shape[-2]:
+        weights = (k * scale @ q.transpose(-2, -1)).softmax(-2)
+        out: Tensor = (v.transpose(-2, -1) @ weights).transpose(-2, -1)
+    elif q.device.type == "cpu" and learning:
+        out = (q @ k.transpose(-2, -1) * scale).softmax(-1) @ v
+    else:
+        out = F.scaled_dot_product_attention(q, k, v)
+    return out
 
 
 class _Mlp(nn.Module):
@@ -181,8 +186,9 @@ class MaskDecoder(nn.Module):
         """
         batch, _, side, _ = image.shape
         count = prompts.shape[1]
-        grid = (image + dense[:, None, None]).flatten(2).transpose(1, 2)[:, None]  # (B, 1, S, D)
-        pe = image_pe.flatten(1).transpose(0, 1).to(grid.dtype)
+        grid = (image + dense[:, None, None]).flatten(2).transpose(1, 2)
+        grid = grid.contiguous()[:, None]  # (B, 1, S, D); as a view all that follows is slow
+        pe = image_pe.flatten(1).transpose(0, 1).to(grid.dtype).contiguous()
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         tokens = torch.cat([own.expand(batch, count, *own.shape).to(prompts.dtype), prompts], dim=2)
         tokens, grid = self.transformer(tokens, grid, pe)

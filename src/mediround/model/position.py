@@ -18,14 +18,25 @@ class PositionCode(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, width // 2))
+        self._grids: dict[int, tuple[Tensor, Tensor]] = {}  # side: matrix, grid
 
     def forward(self, points: Tensor) -> Tensor:
         """(..., 2) points (x, y) in 0..1 of the canvas -> (..., width) float32."""
         return fourier(points, self.positional_encoding_gaussian_matrix)
 
     def grid(self, side: int) -> Tensor:
-        """(width, side, side) code of the cell centres of a square grid."""
-        return fourier_grid(side, self.positional_encoding_gaussian_matrix)
+        """(width, side, side) code of the cell centres of a square grid; kept: do not alter."""
+        matrix = self.positional_encoding_gaussian_matrix
+        known = self._grids.get(side)
+        if known is None or not _same(known[0], matrix):
+            with torch.inference_mode(mode=False):  # else no training could use it later
+                known = matrix.clone(), fourier_grid(side, matrix)
+            self._grids[side] = known
+        return known[1]
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.device == b.device and a.dtype == b.dtype and torch.equal(a, b)
 
 
 def fourier(points: Tensor, matrix: Tensor) -> Tensor:
