@@ -99,7 +99,7 @@ def windows(ids: Sequence[int], length: int) -> Iterator[tuple[Sequence[int], Se
 def answer(speaker: Speaker, question: str, longest: int) -> list[int]:
     """Greedy, without the end of turn."""
     cache, said = KeyValueCache(), list[int]()
-    new = list(speaker.language.writer(0, 2).write([], question).ids)
+    new = list(speaker.language.writer(0, (2,)).write([], question).ids)
     for _ in range(longest):
         token = int(speaker.scores(new, cache)[-1].argmax())
         if token == speaker.language.turn_end:
@@ -111,7 +111,7 @@ def answer(speaker: Speaker, question: str, longest: int) -> list[int]:
 
 def chat(language: LanguageRole, question: str, said: str) -> tuple[Sequence[int], Sequence[int]]:
     """Ids of a question with its answer, and the answer's positions."""
-    prompt = language.writer(0, 2).write([Round(query=question, text=said)])
+    prompt = language.writer(0, (2,)).write([Round(query=question, text=said)])
     return prompt.ids, prompt.supervised
 
 
