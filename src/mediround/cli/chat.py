@@ -92,8 +92,7 @@ class Chat:
         from mediround.session.results import NOTICE
 
         with suppress(ImportError):
-            # Arrow keys and history come with the import.
-            import readline  # noqa: F401
+            import readline  # noqa: F401 - arrow keys and history come with the import
         show_start(self.console, self.session)
         self.console.print(f"{NOTICE} /help lists commands.", style="yellow")
         for number, turn in enumerate(self.session.turns, start=1):

@@ -202,8 +202,7 @@ def _asked(request: Callable[[], Any]) -> Any:
             f"the image server does not answer ({type(error).__name__})",
             remedy="check its address, and that it runs",
         ) from None
-    # What a decoder raises on a foreign answer is of nearly any class.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - decoders of foreign answers raise nearly anything
         raise ImageServerError(
             f"the image server's answer cannot be read ({type(error).__name__})",
             expected="DICOMweb, and UIDs of digits and dots",

@@ -20,7 +20,7 @@ class _ThreeLayers(nn.Module):
         self.fc3 = nn.Linear(inner, out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc3(F.gelu(self.fc2(F.gelu(self.fc1(x)))))  # type: ignore[no-any-return]
+        return self.fc3(F.gelu(self.fc2(F.gelu(self.fc1(x)))))  # type: ignore[no-any-return]  # modules return Any
 
 
 class PaperJudge(PromptJudge):
@@ -32,11 +32,11 @@ class PaperJudge(PromptJudge):
 
     def forward(self, prompts: Tensor) -> Tensor:
         """(..., T, D) -> (...), 0..1."""
-        return self.layers(prompts.flatten(-2))[..., 0].sigmoid()  # type: ignore[no-any-return]
+        return self.layers(prompts.flatten(-2))[..., 0].sigmoid()  # type: ignore[no-any-return]  # modules return Any
 
     def foresee(self, prompts: Tensor) -> Tensor:
         """Scores (B, P) of prompts (B, P, T, D)."""
-        return self(prompts).float()  # type: ignore[no-any-return]
+        return self(prompts).float()  # type: ignore[no-any-return]  # modules return Any
 
 
 class TrustingJudge(PromptJudge):
@@ -56,4 +56,4 @@ class Corrector(nn.Module):
 
     def forward(self, prompts: Tensor) -> Tensor:
         """(..., T, D) -> (..., T, D)."""
-        return self.layers(prompts.flatten(-2)).view_as(prompts)  # type: ignore[no-any-return]
+        return self.layers(prompts.flatten(-2)).view_as(prompts)  # type: ignore[no-any-return]  # modules return Any

@@ -25,7 +25,7 @@ class Judge(JudgeRole):
 
     def score(self, prompts: Tensor, decoded: Decoded) -> Tensor:  # noqa: ARG002
         """Scores (B, P) of what was decoded, whatever prompt it came from."""
-        return self(decoded)  # type: ignore[no-any-return]
+        return self(decoded)  # type: ignore[no-any-return]  # modules return Any
 
     def evidence(self, decoded: Decoded) -> Tensor:
         """What is known of each mask, float32 (B, P, D + 9)."""
@@ -36,7 +36,7 @@ class Judge(JudgeRole):
         """Evidence (..., D + 9) -> log odds (...) of the score."""
         token, numbers = evidence[..., : -STATISTICS - 1], evidence[..., -STATISTICS - 1 :]
         token = self.read_token(self.norm(token))
-        return self.layers(torch.cat([token, numbers], dim=-1))[..., 0]  # type: ignore[no-any-return]
+        return self.layers(torch.cat([token, numbers], dim=-1))[..., 0]  # type: ignore[no-any-return]  # modules return Any
 
     def forward(self, decoded: Decoded) -> Tensor:
         """Scores (B, P) in 0..1, float32."""

@@ -39,7 +39,7 @@ class Attention(nn.Module):
         # Four axes, or attention takes a path that is twice as slow.
         q_, k_, v_ = (h.expand(*lead, *h.shape[-3:]).flatten(0, -4) for h in heads)
         out = _attend(q_, k_, v_).unflatten(0, lead)
-        return self.out_proj(out.transpose(-3, -2).flatten(-2))  # type: ignore[no-any-return]
+        return self.out_proj(out.transpose(-3, -2).flatten(-2))  # type: ignore[no-any-return]  # modules return Any
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     scale = q.shape[-1] ** -0.5
     learning = torch.is_grad_enabled() and any(each.requires_grad for each in (q, k, v))
     if q.device.type == "cpu" and k.shape[-2] < q.shape[-2]:
-        weights = (k * scale @ q.transpose(-2, -1)).softmax(-2)
+        weights = ((k * scale) @ q.transpose(-2, -1)).softmax(-2)
         out: Tensor = (v.transpose(-2, -1) @ weights).transpose(-2, -1)
     elif q.device.type == "cpu" and learning:
         out = (q @ k.transpose(-2, -1) * scale).softmax(-1) @ v
@@ -67,7 +67,7 @@ class _Mlp(nn.Module):
         self.lin2 = nn.Linear(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.lin2(F.relu(self.lin1(x)))  # type: ignore[no-any-return]
+        return self.lin2(F.relu(self.lin1(x)))  # type: ignore[no-any-return]  # modules return Any
 
 
 class TwoWayBlock(nn.Module):
@@ -138,7 +138,7 @@ class Perceptron(nn.Module):
         """(..., first width) -> (..., last width)."""
         for layer in self.layers[:-1]:
             x = F.relu(layer(x))
-        return self.layers[-1](x)  # type: ignore[no-any-return]
+        return self.layers[-1](x)  # type: ignore[no-any-return]  # modules return Any
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class SegProjection(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """(..., W) -> (..., T, D)."""
-        return self.layers(states).unflatten(-1, (self.tokens, -1))  # type: ignore[no-any-return]
+        return self.layers(states).unflatten(-1, (self.tokens, -1))  # type: ignore[no-any-return]  # modules return Any
 
 
 def build_segmenter(config: ModelConfig) -> SegmenterRole:

@@ -34,7 +34,7 @@ class ImageTokens(nn.Module):
         pooled = F.adaptive_avg_pool2d(features, self.grid).flatten(2).transpose(1, 2)
         places = position.grid(self.grid).flatten(1).transpose(0, 1).to(pooled.dtype)
         places = places.expand(pooled.shape[0], -1, -1)
-        return self.layers(torch.cat([self.norm(pooled), places], dim=-1))  # type: ignore[no-any-return]
+        return self.layers(torch.cat([self.norm(pooled), places], dim=-1))  # type: ignore[no-any-return]  # modules return Any
 
 
 class ReferenceTokens(nn.Module):
@@ -72,7 +72,7 @@ class ReferenceTokens(nn.Module):
         area = mask.float().mean((1, 2))[:, None]
         size = torch.cat([area.sqrt(), area.clamp(min=1e-5).log() / 10], dim=1)
         parts = [self.norm(pooled).flatten(1), places.to(pooled.dtype), size.to(pooled.dtype)]
-        return self.layers(torch.cat(parts, dim=1)).unflatten(1, (self.tokens, -1))  # type: ignore[no-any-return]
+        return self.layers(torch.cat(parts, dim=1)).unflatten(1, (self.tokens, -1))  # type: ignore[no-any-return]  # modules return Any
 
     def _quarters(self, mask: Tensor) -> Tensor:
         side = mask.shape[-1]
@@ -117,7 +117,7 @@ class Perception(PerceptionRole):
 
     def look(self, pixels: Tensor, trunk: Tensor, position: nn.Module) -> Tensor:  # noqa: ARG002
         """Trunk features (1, C, S, S) -> (image tokens, W); the pixels are not read again."""
-        return self.image(trunk.float(), position)[0]  # type: ignore[no-any-return]
+        return self.image(trunk.float(), position)[0]  # type: ignore[no-any-return]  # modules return Any
 
     def refer(self, mark: tuple[Tensor, ...], trunk: Tensor, position: nn.Module) -> Tensor:
         """``mark``: coverage 0..1 of the trunk's cells, (S, S) -> (reference tokens, W)."""

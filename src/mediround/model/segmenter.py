@@ -39,7 +39,7 @@ class Segmenter(SegmenterRole):
     def decode(self, image: Tensor, prompts: Tensor) -> Decoded:
         """``tail``'s features (B, D, side, side) and prompts (B, P, T, D) -> masks."""
         grid = self.position.grid(image.shape[-1]).to(image.dtype)
-        return self.decoder(image, grid, self.no_mask, prompts)  # type: ignore[no-any-return]
+        return self.decoder(image, grid, self.no_mask, prompts)  # type: ignore[no-any-return]  # modules return Any
 
     def lower(self, dtype: torch.dtype) -> None:
         """Compute in ``dtype``, all but the places, which stay exact."""

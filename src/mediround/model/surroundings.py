@@ -71,7 +71,7 @@ class Surroundings(nn.Module):
         """
         steps = torch.linspace(-_SMALLEST, 0, _STEPS, device=area.device)
         above = 4 * (area.clamp(min=1e-5).log2()[:, None] - steps)
-        return self.area(above.sigmoid())  # type: ignore[no-any-return]
+        return self.area(above.sigmoid())  # type: ignore[no-any-return]  # modules return Any
 
 
 def _bearings(covered: Tensor, marks: Tensor, grid: int) -> Tensor:

@@ -89,7 +89,7 @@ class PatchMerging(nn.Module):
         """(B, C, H, W) -> (B, out, H / stride, W / stride)."""
         x = F.gelu(self.conv1(x))
         x = F.gelu(self.conv2(x))
-        return self.conv3(x)  # type: ignore[no-any-return]
+        return self.conv3(x)  # type: ignore[no-any-return]  # modules return Any
 
 
 class WindowAttention(nn.Module):
@@ -117,7 +117,7 @@ class WindowAttention(nn.Module):
         q, k, v = qkv.permute(3, 0, 2, 1, 4)
         bias = self.attention_biases[:, self.bias_index].to(q.dtype)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
-        return self.proj(out.transpose(1, 2).reshape(batch, tokens, width))  # type: ignore[no-any-return]
+        return self.proj(out.transpose(1, 2).reshape(batch, tokens, width))  # type: ignore[no-any-return]  # modules return Any
 
 
 class Mlp(nn.Module):
@@ -131,7 +131,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) -> the same."""
-        return self.fc2(F.gelu(self.fc1(self.norm(x))))  # type: ignore[no-any-return]
+        return self.fc2(F.gelu(self.fc1(self.norm(x))))  # type: ignore[no-any-return]  # modules return Any
 
 
 class WindowBlock(nn.Module):
@@ -200,7 +200,7 @@ class _PatchEmbed(nn.Module):
         self.seq = nn.Sequential(ConvNorm(3, width // 2), nn.GELU(), ConvNorm(width // 2, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.seq(x)  # type: ignore[no-any-return]
+        return self.seq(x)  # type: ignore[no-any-return]  # modules return Any
 
 
 class TinyVit(nn.Module):
@@ -239,11 +239,11 @@ class TinyVit(nn.Module):
         x = self.patch_embed(pixels)
         for stage in self.layers[:-1]:
             x = stage(x)
-        return x  # type: ignore[no-any-return]
+        return x  # type: ignore[no-any-return]  # modules return Any
 
     def tail(self, features: Tensor) -> Tensor:
         """The last stage and the neck: (B, width, side/4, side/4) -> (B, out, side/4, side/4)."""
-        return self.neck(self.layers[-1](features))  # type: ignore[no-any-return]
+        return self.neck(self.layers[-1](features))  # type: ignore[no-any-return]  # modules return Any
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, side, side) -> (B, out, side / 4, side / 4)."""

@@ -89,7 +89,7 @@ class GatheringSegmenter(SegmenterRole):
     def trunk(self, pixels: Tensor) -> Tensor:
         """See ``SegmenterRole``; the neck is computed with it, and kept for ``tail``."""
         self._last.trunk, self._last.tail = self.encoding(pixels)
-        return self._last.trunk  # type: ignore[no-any-return]
+        return self._last.trunk  # type: ignore[no-any-return]  # modules return Any
 
     def tail(self, features: Tensor) -> Tensor:
         """See ``SegmenterRole``."""

@@ -246,6 +246,14 @@ def lies_clearly(target: Shape, reference: Shape, step: tuple[int, int]) -> bool
     )
 
 
+def is_opposite(one: RelationKind, other: RelationKind) -> bool:
+    """Whether both are directions and lead apart: left and right, front and back."""
+    if not {one, other} <= set(DIRECTIONS):
+        return False
+    (x, y), back = DIRECTIONS[one], DIRECTIONS[other]
+    return back == (-x, -y)
+
+
 def _steps(axes: str | None) -> Mapping[str, tuple[int, int]]:
     """Direction of the patient -> step (x, y) in the picture."""
     if axes is None:

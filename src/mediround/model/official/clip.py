@@ -55,7 +55,7 @@ class ClipPerception(PerceptionRole):
 
     def project(self, features: Tensor) -> Tensor:
         """Tower features (..., C) -> vectors of the language model (..., W)."""
-        return self.image(features.to(self.reference.weight.dtype))  # type: ignore[no-any-return]
+        return self.image(features.to(self.reference.weight.dtype))  # type: ignore[no-any-return]  # modules return Any
 
     def look(self, pixels: Tensor, trunk: Tensor, position: nn.Module) -> Tensor:  # noqa: ARG002
         """(3, side, side), normalised -> (patches, W), row by row."""

@@ -60,11 +60,11 @@ class MistralLanguage(LanguageRole):
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token ids (..., ) -> vectors (..., W)."""
-        return self.inner.get_input_embeddings()(ids)  # type: ignore[no-any-return]
+        return self.inner.get_input_embeddings()(ids)  # type: ignore[no-any-return]  # modules return Any
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states (..., W) -> float32 scores (..., ids)."""
-        return self.inner.lm_head(hidden)[..., : self.tokenizer.size].float()  # type: ignore[no-any-return]
+        return self.inner.lm_head(hidden)[..., : self.tokenizer.size].float()  # type: ignore[no-any-return]  # modules return Any
 
     def refill(self) -> None:
         """Compute the rotary frequencies."""

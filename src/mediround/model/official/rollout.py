@@ -101,7 +101,7 @@ class Rollout:
         vectors = self.model.embed(prompt, image.tokens, references)[good:end]
         hidden = self.model.language(vectors[None], self._cache)
         self._cache.append(marks[good:])
-        return hidden[0, -1]  # type: ignore[no-any-return]
+        return hidden[0, -1]  # type: ignore[no-any-return]  # modules return Any
 
     def _answer(self, image: ImageFeatures, state: Tensor, number: int) -> Outcome:
         model, settings = self.model, self.model.config.correction

@@ -43,11 +43,11 @@ class SamSegmenter(SegmenterRole):
         x = x + self.encoder.pos_embed
         for layer in self.encoder.layers:
             x = layer(x)
-        return x.permute(0, 3, 1, 2)  # type: ignore[no-any-return]
+        return x.permute(0, 3, 1, 2)  # type: ignore[no-any-return]  # modules return Any
 
     def tail(self, features: Tensor) -> Tensor:
         """Trunk features -> (B, D, side, side)."""
-        return self.encoder.neck(features.permute(0, 2, 3, 1))  # type: ignore[no-any-return]
+        return self.encoder.neck(features.permute(0, 2, 3, 1))  # type: ignore[no-any-return]  # modules return Any
 
     def decode(self, image: Tensor, prompts: Tensor) -> Decoded:
         """``tail``'s features (B, D, side, side) and prompts (B, P, T, D) -> masks."""
@@ -77,7 +77,7 @@ class SamSegmenter(SegmenterRole):
         """(N, D, side, side) -> (N, D / 8, 4 side, 4 side)."""
         decoder = self.decoder
         x = decoder.activation(decoder.upscale_layer_norm(decoder.upscale_conv1(grid)))
-        return decoder.activation(decoder.upscale_conv2(x))  # type: ignore[no-any-return]
+        return decoder.activation(decoder.upscale_conv2(x))  # type: ignore[no-any-return]  # modules return Any
 
     def lower(self, dtype: torch.dtype) -> None:
         """Compute in ``dtype``, all but the places, which stay exact."""

@@ -7,6 +7,7 @@ never meet in a body; the questions are those of training. No image belongs to t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import torch
@@ -14,16 +15,13 @@ from torch import Tensor
 
 from mediround import anatomy
 from mediround.data.scene.link import Link, RelationKind
+from mediround.data.scene.relations import is_opposite
 from mediround.data.words import wording
 from mediround.dialogue import Entity, Round
 from mediround.model.surroundings import Surroundings
 from mediround.training.parts.alignment import UNKNOWN, Alignment
 
 SIZES = (RelationKind.LARGER_OF, RelationKind.SMALLER_OF)
-SIDES = (
-    (RelationKind.LEFT_OF, RelationKind.RIGHT_OF),
-    (RelationKind.IN_FRONT_OF, RelationKind.BEHIND),
-)
 _TWO = (*SIZES, RelationKind.BETWEEN)  # kinds with two references
 _NAMED_SHARE = 0.3
 _UNKNOWN_SHARE = 0.15
@@ -60,13 +58,13 @@ class Lookups:
     def __init__(self, entities: Sequence[str], kinds: Sequence[str]) -> None:
         self.entities = tuple(entities)
         self.kinds = tuple(RelationKind(kind) for kind in kinds)
-        self._sides = [pair for pair in SIDES if set(pair) <= set(self.kinds)]
+        self._facing = [(a, b) for a, b in permutations(self.kinds, 2) if is_opposite(a, b)]
         self._atlas = anatomy.load()
 
     def draw(self, count: int, rng: np.random.Generator) -> list[Lookup]:
         """``count`` of all kinds alike; those of two references twice as often: they are harder."""
         kinds = (*self.kinds, *SIZES, *SIZES, RelationKind.IDENTITY)
-        if self._sides:
+        if self._facing:
             kinds += (RelationKind.BETWEEN, RelationKind.BETWEEN)
         return [self._draw(kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
 
@@ -112,9 +110,7 @@ class Lookups:
     ) -> list[tuple[int, ...]]:
         """Neighbours of two masks: on facing sides the same one, and no other in common."""
         shared, half = others[0], 1 + len(others) // 2
-        facing = self._sides[int(rng.integers(len(self._sides)))]
-        if rng.random() < 0.5:
-            facing = facing[::-1]
+        facing = self._facing[int(rng.integers(len(self._facing)))]
         around = []
         for side, pool in zip(facing, (others[1:half], others[half:]), strict=True):
             near = list(self._around(pool, side, rng))

@@ -117,7 +117,7 @@ class OptimiserStep:
         self.made.clip_grad_norm_(parameters, self.clip)
         self.optimiser.step()
         self.optimiser.zero_grad()
-        return self.made.reduce(found, "sum")  # type: ignore[no-any-return]
+        return self.made.reduce(found, "sum")  # type: ignore[no-any-return]  # modules return Any
 
     def _attempt(self, step: Sequence[Drawn], examples: Mapping[Drawn, Example]) -> Tensor | None:
         """Gradients of a step, in this process; None when memory ran out in any."""
