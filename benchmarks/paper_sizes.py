@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from mediround.config import MistralConfig, ModelConfig
-from mediround.model.loading import compose
+from mediround.model.loading import arrange, compose
 from mediround.model.low_bit import lower_linears
 from mediround.model.mediround import MediRound
 from mediround.presets import mediround_7b
@@ -58,6 +58,7 @@ def build(name: str, device: str, dtype: str, low_bit: str | None) -> Model:
     _fill(network, place, seed=len(layers))
     network.perception.refill()
     network.language.refill()
+    arrange(network.language, place)
     network.segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
     return Model(network.to(place), name, "0" * 64)
 

@@ -39,6 +39,7 @@ import torch
 
 from floor import floor
 from mediround.dialogue import Dialogue
+from mediround.training.pace import peak_bytes
 from record import about, write
 from round_loops import Anew, Encodings, Kept, Parts, Plan, differing
 
@@ -123,20 +124,11 @@ def peaks(plan: Plan, loop: str) -> list[int]:
     """Highest memory of this process, in bytes, after loading and after each round."""
     model, image = plan.load()
     talk = Kept(model, image, plan) if loop == "kept" else Anew(model, image, plan)
-    found = [_peak()]
+    found = [peak_bytes()]
     for _ in range(plan.rounds):
         talk.ask()
-        found.append(_peak())
+        found.append(peak_bytes())
     return found
-
-
-def _peak() -> int:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    # Not getrusage: its maximum is inherited from the parent process.
-    status = Path("/proc/self/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
 
 
 def memory(plan: Plan) -> dict[str, list[int]]:

@@ -34,7 +34,7 @@ from mediround.model.low_bit import lower_linears
 from mediround.model.mediround import MediRound
 from mediround.model.packed_linear import can_pack, pack_linears
 from mediround.model.parts import build_language, build_segmenter
-from mediround.model.roles import SegmenterRole
+from mediround.model.roles import LanguageRole, SegmenterRole
 from mediround.model.segmenter import Segmenter
 from mediround.model.vision_encoder import fold_batch_norms
 from mediround.presets import PRESETS
@@ -202,14 +202,20 @@ def _prepared(
     model.segmenter.lower(dtype)
     model.perception.lower(dtype)
     model.language.to(dtype)
-    if device.type == "cpu":
-        model.language.inner.set_attn_implementation(GROUPED)
     if low_bit is not None:
         lower_linears(model.language.inner.model, low_bit, device)
-    elif device.type == "cpu" and not config.whole and can_pack(model.language.inner):
-        pack_linears(model.language.inner.model)  # the table of words stays as it is
+    arrange(model.language, device)
     model.segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
     return model.to(device)
+
+
+def arrange(language: LanguageRole, device: torch.device) -> None:
+    """Lay a language model out for answering; it cannot be saved or trained afterwards."""
+    if device.type != "cpu":
+        return
+    language.inner.set_attn_implementation(GROUPED)
+    if can_pack(language.inner):
+        pack_linears(language.inner.model)  # the table of words stays as it is
 
 
 def _device(name: str) -> torch.device:

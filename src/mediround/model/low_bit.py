@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mediround.errors import ConfigError, DependencyError
+from mediround.model.linears import replace_linears
 
 LowBit = Literal["int8", "int4"]
 
@@ -121,10 +122,7 @@ def lower_linears(module: nn.Module, low_bit: str, device: torch.device) -> None
         make = Int8Linear if low_bit == "int8" else Int4Linear
     else:
         make = _bitsandbytes(low_bit, device)
-    for name, layer in list(module.named_modules()):
-        if isinstance(layer, nn.Linear):
-            parent, _, leaf = name.rpartition(".")
-            setattr(module.get_submodule(parent), leaf, make(layer))
+    replace_linears(module, make)
 
 
 def is_low_bit(module: nn.Module) -> bool:

@@ -4,8 +4,12 @@ With few rows, as when an answer grows word by word, half of a product's time go
 the weight, again at every call. A packed layer arranges it once. CPU and bfloat16 only.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
+
+from mediround.model.linears import replace_linears
 
 
 class PackedLinear(nn.Module):
@@ -34,7 +38,4 @@ def can_pack(module: nn.Module) -> bool:
 
 def pack_linears(module: nn.Module, rows: int = 16) -> None:
     """Replace every linear layer inside ``module``."""
-    for name, layer in list(module.named_modules()):
-        if isinstance(layer, nn.Linear):
-            parent, _, leaf = name.rpartition(".")
-            setattr(module.get_submodule(parent), leaf, PackedLinear(layer, rows))
+    replace_linears(module, partial(PackedLinear, rows=rows))

@@ -3,6 +3,8 @@
 import resource
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -43,5 +45,8 @@ def peak_bytes() -> int:
     """The most memory that this process has held: of its CUDA device, else of the host."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
+    with suppress(OSError):  # only Linux has it; there, getrusage's is inherited from the parent
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # kilobytes but there
