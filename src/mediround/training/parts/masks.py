@@ -19,6 +19,7 @@ from mediround.model.segmenter import Segmenter
 from mediround.training.losses import dice_loss, focal_loss
 from mediround.training.parts.features import FeatureStore
 from mediround.training.parts.recipe import Recipe
+from mediround.training.parts.view_choice import ViewChoice
 from mediround.training.progress import Ledger, cosine
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,13 @@ class MasksPart:
         self.optimiser = torch.optim.AdamW(groups, weight_decay=0.01)
         self.schedule = [group["lr"] for group in self.optimiser.param_groups]
         self.modules = {"segmenter": self.segmenter, "codes": self.codes}
-        self.rows = {d.folder: store.rows("train", d.folder) for d in recipe.datasets}
+        self.choices = {
+            d.folder: ViewChoice(
+                {row: list(store.masks(row)) for row in store.rows("train", d.folder)},
+                self.settings.balanced_share,
+            )
+            for d in recipe.datasets
+        }
         shares = np.array([d.share for d in recipe.datasets])
         self.shares = shares / shares.sum()
 
@@ -119,8 +126,8 @@ class MasksPart:
         total = 0.0
         for _ in range(self.settings.images):
             dataset = self.recipe.datasets[rng.choice(len(self.shares), p=self.shares)].folder
-            row = int(rng.choice(self.rows[dataset]))
-            loss = self._loss(row, dataset, rng, fixed) / self.settings.images
+            row, sought = self.choices[dataset].draw(rng)
+            loss = self._loss(row, sought, dataset, rng, fixed=fixed) / self.settings.images
             loss.backward()
             total += float(loss)
         parameters = [p for g in self.optimiser.param_groups for p in g["params"]]
@@ -129,9 +136,12 @@ class MasksPart:
         self.optimiser.zero_grad()
         return total
 
-    def _loss(self, row: int, dataset: str, rng: np.random.Generator, fixed: bool) -> Tensor:
+    def _loss(
+        self, row: int, sought: int | None, dataset: str, rng: np.random.Generator, *, fixed: bool
+    ) -> Tensor:
         masks = self.store.masks(row)
-        present = list(rng.permutation(list(masks)))[: self.settings.prompts]
+        present = sorted(rng.permutation(list(masks)), key=lambda entity: entity != sought)
+        present = present[: self.settings.prompts]
         absent = [
             index
             for name in self.store.datasets[dataset]
@@ -159,7 +169,7 @@ class MasksPart:
     def validate(self, most: int = 40) -> dict[str, float]:
         """Mean Dice at canvas resolution over validation masks, by data set; codes as prompts."""
         scores: dict[str, float] = {}
-        for dataset in self.rows:
+        for dataset in self.choices:
             found = []
             rows = self.store.rows("validation", dataset)
             for row in rows[:: max(1, len(rows) // most)]:

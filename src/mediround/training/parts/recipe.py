@@ -45,6 +45,7 @@ class MasksRecipe:
     code_steps: int = 500  # after these the codes are fixed, so that the language part can aim
     code_noise: float = 0.1  # relative to a code's spread, once fixed
     absent_share: float = 0.15
+    balanced_share: float = 0.0  # of views chosen for an entity, each entity as often as any other
     focal_weight: float = 4.0  # of the focal loss, beside Dice loss with weight 1
 
 
