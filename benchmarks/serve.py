@@ -43,7 +43,7 @@ RESULTS = Path(__file__).with_name("results")
 
 @contextmanager
 def serving(
-    data: Path, model: str, live: int, at_once: int = 0, together: int = 0
+    data: Path, model: str, live: int, at_once: int = 4, together: int = 0
 ) -> Iterator[tuple[str, int]]:
     """Address and process id of a server."""
     command = ["-m", "mediround", "serve", "--port", "0", "--model", model, *UNHURRIED]

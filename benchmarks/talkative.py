@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--token", action="append", default=[])
     parser.add_argument("--live-sessions", type=int, default=64)
-    parser.add_argument("--at-once", type=int, default=0)
+    parser.add_argument("--at-once", type=int, default=4)
     parser.add_argument("--together", type=int, default=0)
     chosen = parser.parse_args(arguments)
     fast = Rates(work=1e6, work_burst=10**6, reading=1e6, reading_burst=10**6)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mediround.model.packed_linear import PackedLinear, can_pack, pack_linears
+from mediround.model.packed_linear import ROWS_ALIKE, PackedLinear, can_pack, pack_linears
 
 
 @pytest.mark.parametrize("rows", [1, 5, 70])
@@ -14,6 +14,17 @@ def test_packed_equals_plain(rows: int, bias: bool) -> None:
     plain = nn.Linear(48, 33, bias=bias).bfloat16().requires_grad_(False)
     x = torch.randn(2, rows, 48).bfloat16()
     torch.testing.assert_close(PackedLinear(plain, 16)(x), plain(x))
+
+
+@pytest.mark.skipif(
+    not torch.cpu.get_capabilities().get("amx_bf16"), reason="promised for processors with AMX"
+)
+@pytest.mark.parametrize("sizes", [(576, 192), (1536, 576), (48, 33)])
+def test_a_few_rows_are_computed_as_each_alone(sizes: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    layer = PackedLinear(nn.Linear(*sizes).bfloat16().requires_grad_(False), ROWS_ALIKE)
+    x = torch.randn(ROWS_ALIKE, sizes[0]).bfloat16()
+    assert torch.equal(layer(x), torch.cat([layer(row[None]) for row in x]))
 
 
 def test_every_linear_layer_inside_is_replaced() -> None:

@@ -11,7 +11,9 @@ import torch
 from benchmarks.talkative import talkative
 from torch import Tensor
 
-from mediround.server.gathering import Gathering, GatheringSegmenter, gather
+from mediround.model.kv_cache import KeyValueCache
+from mediround.model.loading import arrange
+from mediround.server.gathering import Gathering, GatheringLanguage, GatheringSegmenter, gather
 
 
 def in_threads(count: int, work: Callable[[int], None]) -> None:
@@ -71,7 +73,7 @@ def test_images_and_masks_together_are_those_alone(kinds: int) -> None:
     with torch.inference_mode():
         alone = [network.see(each) for each in pictures]
         drawn = [network.draw(image, each) for image, each in zip(alone, asked, strict=True)]
-        gather(network, 4)
+        gather(network, images=4, answers=1)
         segmenter = network.segmenter
         assert isinstance(segmenter, GatheringSegmenter)
         assert segmenter.inner is inner
@@ -93,3 +95,34 @@ def test_images_and_masks_together_are_those_alone(kinds: int) -> None:
             torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-4)
     assert segmenter.encoding.arguments == 5
     assert segmenter.encoding.calls <= 5
+
+
+def test_answers_that_grow_together_are_those_alone() -> None:
+    network = talkative().network
+    network.language.to(torch.bfloat16)
+    arrange(network.language, torch.device("cpu"))
+    read = [torch.randn(3 + n, network.language.width).bfloat16() for n in range(6)]
+    with torch.inference_mode():
+        alone = [network.say(each, KeyValueCache(), 12) for each in read]
+    gather(network, images=1, answers=4)
+    language = network.language
+    assert isinstance(language, GatheringLanguage)
+    started = threading.Barrier(len(read))
+    together: dict[int, tuple[int, ...]] = {}
+
+    def work(number: int) -> None:
+        with torch.inference_mode():
+            started.wait(30)
+            together[number] = network.say(read[number], KeyValueCache(), 12).ids
+
+    in_threads(len(read), work)
+    assert together == {number: each.ids for number, each in enumerate(alone)}
+    assert language.steps.arguments == sum(len(each.ids) for each in alone)
+    assert language.steps.calls < language.steps.arguments
+
+
+def test_answers_are_gathered_only_where_that_changes_nothing() -> None:
+    network = talkative().network  # in float32, so not packed
+    before = network.language
+    gather(network, images=1, answers=4)
+    assert network.language is before

@@ -94,7 +94,7 @@ def test_a_changed_trail_is_noticed(engine: Engine, change: str) -> None:
 
 
 def test_sessions_that_leave_memory_answer_the_same(make_server: MakeServer) -> None:
-    roomy, narrow = make_server(), make_server(live_sessions=1, feature_bytes=1)
+    roomy, narrow = make_server(), make_server(live_sessions=1, feature_bytes=1, at_once=1)
     answers = []
     for server in (roomy, narrow):
         sessions = [open_session(server, upload(server, png(seed))) for seed in range(2)]

@@ -18,7 +18,7 @@ from tests.server.conftest import FAST, MakeServer, ask, open_session, png, uplo
 
 from mediround.imaging import Image
 from mediround.server.app import create_app
-from mediround.server.engine import SessionEngine, lanes_for, together_for
+from mediround.server.engine import SessionEngine, together_for
 from mediround.server.gathering import GatheringSegmenter
 from mediround.server.settings import ServerSettings
 
@@ -103,7 +103,4 @@ def test_what_is_computed_together_is_what_would_be_computed_alone(tmp_path: Pat
 
 def test_the_device_decides_how_many() -> None:
     assert together_for(torch.device("cpu")) == 1
-    assert lanes_for(torch.device("cpu"), 1) == 1
-    assert lanes_for(torch.device("cpu"), 2) == 2
-    assert lanes_for(torch.device("cpu"), 64) == 4
-    assert lanes_for(torch.device("cuda"), 64) == 4
+    assert together_for(torch.device("cuda")) == 4

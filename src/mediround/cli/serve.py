@@ -52,11 +52,11 @@ def serve(
         int,
         typer.Option(
             "--at-once",
-            min=0,
+            min=1,
             max=64,
-            help="Questions answered at the same time; 0: one a core, up to 4.",
+            help="Questions answered at the same time.",
         ),
-    ] = 0,
+    ] = 4,
     live_sessions: Annotated[
         int, typer.Option("--live-sessions", min=1, help="Most sessions in memory.")
     ] = 64,

@@ -21,8 +21,8 @@ GROUPED: Final = "grouped"
 def _attend(
     module: nn.Module,
     query: Tensor,
-    key: Tensor,
-    value: Tensor,
+    key: Tensor | tuple[Tensor, ...],
+    value: Tensor | tuple[Tensor, ...],
     attention_mask: Tensor | None,
     *,
     scaling: float | None = None,
@@ -30,8 +30,15 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """(B, heads, N, d), twice (B, groups, M, d), mask (B, 1, N, M) -> (B, N, heads, d).
 
-    Inference alone: what else transformers hands over, dropout above all, is not for grouped heads.
+    Keys and values may also be B tensors (1, groups, any M, d) of caches ``SideBySide``: then each
+    row sees all of its own. Inference alone: what else transformers hands over, dropout above all,
+    is not for grouped heads.
     """
+    if isinstance(key, tuple):
+        triples = zip(query.split(1), key, value, strict=True)
+        each = [_attend(module, *triple, None, scaling=scaling, **others)[0] for triple in triples]
+        return torch.cat(each), None
+    assert isinstance(value, Tensor)
     heads, rows = query.shape[1:3]
     groups = key.shape[1]
     if attention_mask is None or heads == groups:

@@ -1,7 +1,9 @@
 """Keys and values of a prompt, kept across rounds."""
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
+from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
@@ -54,3 +56,27 @@ class KeyValueCache:
         """Say what the positions just added to ``tensors`` depended on."""
         self._marks += marks
         assert self.tensors.get_seq_length() == len(self._marks)
+
+
+class SideBySide:
+    """Several caches as one, for a batch with one row behind each of them.
+
+    In place of the cache of transformers in a model's ``forward``. Keys and values come back row by
+    row, since rows may be of any lengths; attention that is ``GROUPED`` takes them so.
+    """
+
+    def __init__(self, caches: Sequence[KeyValueCache]) -> None:
+        self._tensors = [each.tensors for each in caches]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Positions that each holds."""
+        return [each.get_seq_length() for each in self._tensors]
+
+    def update(
+        self, keys: Tensor, values: Tensor, layer: int, *_: Any
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Add a row each, (B, groups, N, d) twice; all keys and all values, a tensor each row."""
+        rows = zip(self._tensors, keys.split(1), values.split(1), strict=True)
+        found = [tensors.update(key, value, layer) for tensors, key, value in rows]
+        return tuple(key for key, _ in found), tuple(value for _, value in found)

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from mediround.model.linears import replace_linears
 
+ROWS_ALIKE = 16
+"""Up to so many rows of one product, a processor with AMX computes each as alone, to the bit."""
+
 
 class PackedLinear(nn.Module):
     """Computes what ``layer`` computes; cannot be trained, saved or moved."""
@@ -36,6 +39,11 @@ def can_pack(module: nn.Module) -> bool:
     )
 
 
-def pack_linears(module: nn.Module, rows: int = 16) -> None:
+def pack_linears(module: nn.Module, rows: int = ROWS_ALIKE) -> None:
     """Replace every linear layer inside ``module``."""
     replace_linears(module, partial(PackedLinear, rows=rows))
+
+
+def is_packed(module: nn.Module) -> bool:
+    """Whether :func:`pack_linears` has been at ``module``."""
+    return any(isinstance(each, PackedLinear) for each in module.modules())

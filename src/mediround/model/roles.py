@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from mediround.dialogue import Round
-from mediround.model.kv_cache import KeyValueCache
+from mediround.model.kv_cache import KeyValueCache, SideBySide
 from mediround.model.mask_decoder import Decoded
 from mediround.model.merged import Switch, merge, switched_off
 from mediround.prompt import Prompt, Tokenizer
@@ -166,6 +166,24 @@ class LanguageRole(nn.Module, ABC):
             use_cache=cache is not None,
         )
         hidden: Tensor = out.last_hidden_state
+        return hidden
+
+    def step(self, vectors: Tensor, caches: Sequence[KeyValueCache]) -> Tensor:
+        """One more vector behind each of several caches: (B, W) -> final hidden states (B, W).
+
+        With attention ``GROUPED``. Each row is what :meth:`forward` computes for it alone: up to
+        rounding, or to the last bit where layers are packed and rows alike (``ROWS_ALIKE``).
+        """
+        beside = SideBySide(caches)
+        out = self.inner.model(
+            inputs_embeds=vectors[:, None],
+            # Of four axes, so that transformers leaves it alone: a row sees all of its cache.
+            attention_mask=vectors.new_zeros(len(vectors), 1, 1, 1),
+            position_ids=torch.tensor(beside.lengths, device=vectors.device)[:, None],
+            past_key_values=beside,
+            use_cache=True,
+        )
+        hidden: Tensor = out.last_hidden_state[:, 0]
         return hidden
 
     def merge_adapter(self) -> None:

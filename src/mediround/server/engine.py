@@ -227,19 +227,20 @@ class SessionEngine:
     def _begin(self) -> None:
         """Load the model, then start the other lanes and be one of them."""
         threads = torch.get_num_threads()
-        lanes = 1
+        lanes, share = 1, threads
         try:
             disk = FeatureDisk(self._settings.data / "features", self._settings.spill_bytes)
             model = RememberingModel(self._load(), disk, self._settings.feature_bytes)
             device = model.network.device
-            lanes = self._settings.at_once or lanes_for(device, threads)
-            gather(model.network, self._settings.together or together_for(device))
+            lanes = self._settings.at_once
+            share = max(1, threads // lanes)
+            images = self._settings.together or together_for(device)
+            gather(model.network, images=images, answers=lanes)
             self.pool.least = lanes
             self.model = model
         except BaseException as error:  # told to everybody who asks
             self.failure = error
             logger.exception("the model could not be loaded")
-        share = max(1, threads // lanes)
         others = [self._lane(lambda: self._work_on(share)) for _ in range(lanes - 1)]
         self._lanes += others
         for lane in others:
@@ -253,15 +254,6 @@ class SessionEngine:
         while (job := self.queue.take()) is not None:
             job.run()
             del job  # a finished job must not keep its session in memory
-
-
-def lanes_for(device: torch.device, threads: int) -> int:
-    """How many questions are answered at the same time unless the operator says so.
-
-    One a core, up to four, where the processor computes. On an accelerator four, so that there is
-    something to compute as one.
-    """
-    return min(4, threads) if device.type == "cpu" else 4
 
 
 def together_for(device: torch.device) -> int:

@@ -1,4 +1,4 @@
-"""Micro-batches: what several threads ask of the segmenter at the same time is computed as one.
+"""Micro-batches: what several threads ask of a model at the same time is computed as one.
 
 Nobody waits for company: a call that finds nothing running starts at once, with whatever has
 gathered until then. So a lone question is as fast as ever, and a crowd fills the accelerator.
@@ -7,16 +7,20 @@ gathered until then. So a lone question is as fast as ever, and a crowd fills th
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from mediround.model.kv_cache import KeyValueCache
 from mediround.model.mask_decoder import Decoded
 from mediround.model.mediround import MediRound
-from mediround.model.roles import SegmenterRole
+from mediround.model.packed_linear import ROWS_ALIKE, is_packed
+from mediround.model.roles import LanguageRole, SegmenterRole, Writer
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -142,7 +146,70 @@ def _each(batch: Tensor) -> list[Tensor]:
     return [batch[place : place + 1] for place in range(len(batch))]
 
 
-def gather(network: MediRound, most: int) -> None:
-    """Let ``network`` compute up to ``most`` images and masks of several threads as one."""
-    if most > 1 and not isinstance(network.segmenter, GatheringSegmenter):
-        network.segmenter = GatheringSegmenter(network.segmenter, most)
+class GatheringLanguage(LanguageRole):
+    """As its ``role``; single positions that several threads read at the same time become one step.
+
+    That is how answers grow, word by word, and a step costs little more for several than for one.
+
+    Args:
+        role: what computes.
+        most: positions of one step.
+    """
+
+    def __init__(self, role: LanguageRole, most: int) -> None:
+        super().__init__()
+        self.role = role
+        self.inner, self.tokenizer = role.inner, role.tokenizer
+        self.width, self.context = role.width, role.context
+        self.seg, self.turn_end = role.seg, role.turn_end
+        self.steps: Gathering[tuple[Tensor, KeyValueCache], Tensor] = Gathering(self._step, most)
+
+    def forward(
+        self, vectors: Tensor, cache: KeyValueCache | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """See ``LanguageRole``."""
+        if cache is None or mask is not None or vectors.shape[:2] != (1, 1):
+            hidden: Tensor = self.role(vectors, cache, mask)
+            return hidden
+        return self.steps((vectors[0], cache))[None]
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """See ``LanguageRole``."""
+        return self.role.embed(ids)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See ``LanguageRole``."""
+        return self.role.logits(hidden)
+
+    def save_tokenizer(self, folder: Path) -> None:
+        """See ``LanguageRole``."""
+        self.role.save_tokenizer(folder)
+
+    def writer(self, image_tokens: int, reference_form: Sequence[int | str]) -> Writer:
+        """See ``LanguageRole``."""
+        return self.role.writer(image_tokens, reference_form)
+
+    @contextmanager
+    def plain(self) -> Iterator[None]:
+        """See ``LanguageRole``."""
+        with self.role.plain():
+            yield
+
+    def _step(self, asked: Sequence[tuple[Tensor, KeyValueCache]]) -> list[Tensor]:
+        vectors = torch.cat([vector for vector, _ in asked])
+        return _each(self.role.step(vectors, [cache for _, cache in asked]))
+
+
+def gather(network: MediRound, *, images: int, answers: int) -> None:
+    """Let ``network`` compute what several threads ask of it as one.
+
+    Args:
+        network: the model; answers are gathered only where that does not change them, which is
+            where its language model is packed.
+        images: most images, and masks, of one call.
+        answers: most answers that grow together.
+    """
+    if images > 1 and not isinstance(network.segmenter, GatheringSegmenter):
+        network.segmenter = GatheringSegmenter(network.segmenter, images)
+    if answers > 1 and is_packed(network.language):
+        network.language = GatheringLanguage(network.language, min(answers, ROWS_ALIKE))

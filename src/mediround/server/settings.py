@@ -47,8 +47,9 @@ class ServerSettings:
         upload_bytes: largest upload.
         mask_bytes: largest body of any other request.
         uploads_at_once: child processes that decode at the same time.
-        at_once: questions that are answered at the same time; 0 decides by the device.
-        together: images, and masks, of several questions computed as one; 0 as ``at_once``.
+        at_once: questions that are answered at the same time; answers that grow together cost
+            little more than one, so it pays to have more of them than cores.
+        together: images, and masks, of several questions computed as one; 0 decides by the device.
         waiting: most questions in the queue, of everybody.
         waiting_per_session: of one session.
         live_sessions: most sessions in memory.
@@ -68,7 +69,7 @@ class ServerSettings:
     upload_bytes: int = 2**30
     mask_bytes: int = 32 * 2**20
     uploads_at_once: int = 2
-    at_once: int = 0
+    at_once: int = 4
     together: int = 0
     waiting: int = 256
     waiting_per_session: int = 8
