@@ -41,6 +41,42 @@ def test_everybody_gets_their_own_result_and_few_calls_are_made() -> None:
     assert len(sizes) == gathering.calls < 12
 
 
+def test_those_who_come_again_are_waited_for() -> None:
+    """Four threads of ten calls each, in step: about ten calls and not twenty."""
+    sizes: list[int] = []
+
+    def double(numbers: Sequence[int]) -> list[int]:
+        sizes.append(len(numbers))
+        time.sleep(0.01)
+        return [2 * number for number in numbers]
+
+    gathering = Gathering(double, most=4, patience=0.5)
+    started = threading.Barrier(4)
+
+    def work(number: int) -> None:
+        started.wait(30)
+        for each in range(10):
+            assert gathering(10 * number + each) == 2 * (10 * number + each)
+            time.sleep(0.002 * number)
+
+    began = time.monotonic()
+    in_threads(4, work)
+    assert sum(sizes) == 40
+    assert len(sizes) <= 10 + 4  # until all have met, and when some have gone
+    assert time.monotonic() - began < 5
+
+
+def test_nobody_is_waited_for_longer_than_patience() -> None:
+    gathering: Gathering[int, int] = Gathering(list, most=4, patience=0.05)
+    found: list[int] = []
+    in_threads(4, lambda number: found.append(gathering(number)))
+    assert sorted(found) == [0, 1, 2, 3]
+    began = time.monotonic()
+    assert gathering(7) == 7  # the others do not come again
+    assert gathering(8) == 8  # and are not expected any more
+    assert time.monotonic() - began < 0.5
+
+
 def test_an_error_is_everybodys_who_was_in_it_and_nobody_elses() -> None:
     def fail(numbers: Sequence[int]) -> list[int]:
         if 3 in numbers:

@@ -1,12 +1,15 @@
 """Micro-batches: what several threads ask of a model at the same time is computed as one.
 
-Nobody waits for company: a call that finds nothing running starts at once, with whatever has
-gathered until then. So a lone question is as fast as ever, and a crowd fills the accelerator.
+Nobody waits for strangers: a call that finds nothing running starts at once, with whatever has
+gathered until then. So a lone question is as fast as ever, and a crowd fills the accelerator. Only
+where the same threads come again and again, as answers grow word by word, those that have just
+been served together are waited for, for a moment.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -32,13 +35,17 @@ class Gathering(Generic[A, R]):
     Args:
         run: gives a result for each argument, in their order.
         most: arguments of one call of ``run``.
+        patience: seconds after a call in which those that it served are waited for.
     """
 
-    def __init__(self, run: Callable[[Sequence[A]], Sequence[R]], most: int) -> None:
-        self._run, self._most = run, most
+    def __init__(
+        self, run: Callable[[Sequence[A]], Sequence[R]], most: int, patience: float = 0.0
+    ) -> None:
+        self._run, self._most, self._patience = run, most, patience
         self._changed = threading.Condition()
         self._waiting: list[tuple[A, Future[R]]] = []
         self._busy = False
+        self._expected, self._until = 0, 0.0
         self.calls = self.arguments = 0
 
     def __call__(self, argument: A) -> R:
@@ -46,16 +53,23 @@ class Gathering(Generic[A, R]):
         own: Future[R] = Future()
         with self._changed:
             self._waiting.append((argument, own))
+            self._changed.notify_all()
         while not own.done():
             with self._changed:
-                while self._busy and not own.done():
-                    self._changed.wait()
+                while not own.done() and (self._busy or self._missing() > 0):
+                    self._changed.wait(None if self._busy else self._missing())
                 if own.done():
                     break
                 batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 self._busy = True
             self._do(batch)
         return own.result()
+
+    def _missing(self) -> float:
+        """Seconds for which somebody is still waited for."""
+        if len(self._waiting) >= min(self._expected, self._most):
+            return 0.0
+        return self._until - time.monotonic()
 
     def _do(self, batch: Sequence[tuple[A, Future[R]]]) -> None:
         try:
@@ -69,6 +83,8 @@ class Gathering(Generic[A, R]):
         finally:
             with self._changed:
                 self._busy = False
+                self._expected = len(batch) + len(self._waiting)
+                self._until = time.monotonic() + self._patience
                 self.calls += 1
                 self.arguments += len(batch)
                 self._changed.notify_all()
@@ -146,6 +162,10 @@ def _each(batch: Tensor) -> list[Tensor]:
     return [batch[place : place + 1] for place in range(len(batch))]
 
 
+BETWEEN_WORDS = 0.02
+"""Seconds in which an answer that goes on asks for its next word."""
+
+
 class GatheringLanguage(LanguageRole):
     """As its ``role``; single positions that several threads read at the same time become one step.
 
@@ -162,7 +182,9 @@ class GatheringLanguage(LanguageRole):
         self.inner, self.tokenizer = role.inner, role.tokenizer
         self.width, self.context = role.width, role.context
         self.seg, self.turn_end = role.seg, role.turn_end
-        self.steps: Gathering[tuple[Tensor, KeyValueCache], Tensor] = Gathering(self._step, most)
+        self.steps: Gathering[tuple[Tensor, KeyValueCache], Tensor] = Gathering(
+            self._step, most, BETWEEN_WORDS
+        )
 
     def forward(
         self, vectors: Tensor, cache: KeyValueCache | None = None, mask: Tensor | None = None
