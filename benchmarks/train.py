@@ -6,8 +6,9 @@
 The naive loop takes one dialogue at a time, computes the features of the image and of every crop
 again in each step, sorts nothing, prepares nothing beforehand and leaves adapter and attention to
 peft and torch; model, losses, optimiser and dialogues are the same. Steps of both alternate, so
-that both have the same share of a busy machine. ``--rounds`` and ``--sides`` show how a step grows
-with a dialogue's length and a picture's size.
+that both have the same share of a busy machine; as the trainer sorts the dialogues of several steps
+by length, so many steps are compared, and both have carried out the same dialogues in the end.
+``--rounds`` and ``--sides`` show how a step grows with a dialogue's length and a picture's size.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class Lane:
         naive: see above.
         precision: of products.
         dialogues: of a step.
+        window: steps whose dialogues the trainer sorts.
     """
 
     def __init__(
@@ -80,8 +82,11 @@ class Lane:
         naive: bool,
         precision: Precision,
         dialogues: int,
+        window: int = 8,
     ) -> None:
-        execution = Execution(precision=precision, frozen=precision, micro_batch=dialogues)
+        execution = Execution(
+            precision=precision, frozen=precision, micro_batch=dialogues, bucket_steps=window
+        )
         if naive:
             execution = dataclasses.replace(
                 execution, micro_batch=1, bucket_steps=1, prefetch=False, fused=False
@@ -139,12 +144,14 @@ def compare(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
             naive=name == "naive",
             precision=chosen.precision,
             dialogues=chosen.dialogues,
+            window=chosen.steps,
         )
         for name in ("naive", "trainer")
     }
     filled = lanes["trainer"].fill()
     for lane in lanes.values():
         lane.advance()  # a first step makes optimiser states
+        lane.number = chosen.steps  # where the next window begins, of the same dialogues for both
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in lanes}
     for _ in range(chosen.steps):
         for name, lane in lanes.items():
@@ -238,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="bfloat16", choices=["float32", "bfloat16"])
     parser.add_argument("--dialogues", type=int, default=8, help="of a step")
-    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=8, help="a window of the trainer's")
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--side", type=int, default=256, help="of a picture")
     parser.add_argument("--most-rounds", type=int, default=5)
