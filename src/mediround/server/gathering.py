@@ -56,8 +56,8 @@ class Gathering(Generic[A, R]):
             self._changed.notify_all()
         while not own.done():
             with self._changed:
-                while not own.done() and (self._busy or self._missing() > 0):
-                    self._changed.wait(None if self._busy else self._missing())
+                while not own.done() and (self._busy or self._patience_left() > 0):
+                    self._changed.wait(None if self._busy else self._patience_left())
                 if own.done():
                     break
                 batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
@@ -65,7 +65,7 @@ class Gathering(Generic[A, R]):
             self._do(batch)
         return own.result()
 
-    def _missing(self) -> float:
+    def _patience_left(self) -> float:
         """Seconds for which somebody is still waited for."""
         if len(self._waiting) >= min(self._expected, self._most):
             return 0.0
