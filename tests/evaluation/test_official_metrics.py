@@ -141,8 +141,9 @@ def test_without_the_quirk_the_ratios_are_exact(pairs: list[tuple[int, int]]) ->
         overlaps.append(Overlap.of(grid(one), grid(other)))
     right, near = exact.scores(), smoothed.scores()
     assert right == Scores.over(overlaps)
-    assert near.giou == pytest.approx(right.giou, abs=2e-5)
-    assert near.dice == pytest.approx(right.dice, abs=2e-5)
+    # One pixel against one: smoothing takes 2e-5, and float32 a little more.
+    assert near.giou == pytest.approx(right.giou, abs=2.1e-5)
+    assert near.dice == pytest.approx(right.dice, abs=2.1e-5)
     if any(overlap.union for overlap in overlaps):
         assert near.ciou == pytest.approx(right.ciou, abs=1e-6)
     else:
