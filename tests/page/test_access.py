@@ -161,13 +161,18 @@ def test_the_bundle_is_small_and_needs_nothing_from_elsewhere() -> None:
 
 
 def _token(page: Page, name: str) -> np.ndarray:
-    code: str = page.evaluate(
-        "name => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim()",
+    """The colour, 0..255, that ``--name`` stands for in the scheme of the moment."""
+    seen: str = page.evaluate(
+        """name => {
+            const probe = document.body.appendChild(document.createElement("i"));
+            probe.style.color = `var(--${name})`;
+            const colour = getComputedStyle(probe).color;
+            probe.remove();
+            return colour;
+        }""",
         name,
     )
-    digits = code.removeprefix("#")
-    digits = "".join(2 * each for each in digits) if len(digits) == 3 else digits
-    return np.array([int(digits[at : at + 2], 16) for at in (0, 2, 4)])
+    return np.array([int(each) for each in re.findall(r"\d+", seen)[:3]])
 
 
 def _contrast(one: np.ndarray, other: np.ndarray) -> float:
