@@ -204,7 +204,7 @@ class RichDraft(ReferringDraft):
         else:
             fact = link.label if link.kind is RelationKind.FACT else None
             split = self.settings.wording_split
-            phrase = self.asker.choose(wording.phrases(link.kind, split, fact, self.language))
+            phrase = wording.draw_phrase(link.kind, split, self.rng, fact, self.language)
             for gap, word in link.terms:
                 phrase = phrase.replace(f"{{{gap}}}", term(word, self.language))
         for gap, reference in zip(("{a}", "{b}", "{c}"), references, strict=False):

@@ -12,11 +12,14 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib import resources
+from itertools import chain
 from typing import Any, Final, Literal
+
+import numpy as np
 
 from mediround.anatomy import Atlas
 from mediround.data.words import chinese
-from mediround.data.words.grammar import expand_all
+from mediround.data.words.grammar import expand, expand_all
 
 Split = Literal["train", "heldout"]
 Language = Literal["en", "zh"]
@@ -31,6 +34,8 @@ FACT: Final = "fact"
 
 _WORDINGS: Final = {"en": "wordings.toml", "zh": "wordings.zh.toml"}
 _DESCRIPTIONS: Final = {"en": "descriptions.toml", "zh": "descriptions.zh.toml"}
+_BESIDE: Final = {"left_of": "left", "right_of": "right"}
+"""Relations that share their words, all but the side."""
 _SIDES: Final = {"en": {"left": "left", "right": "right"}, "zh": {"left": "左", "right": "右"}}
 
 
@@ -62,10 +67,10 @@ def frames(
 
 
 @cache
-def phrases(
+def patterns(
     kind: str, split: Split, fact: str | None = None, language: Language = "en"
-) -> tuple[str, ...]:
-    """Noun phrases with ``{a}`` (and ``{b}``) for the references of a relation.
+) -> tuple[tuple[str, ...], ...]:
+    """Noun phrases with ``{a}`` (and ``{b}``) for the references of a relation, by pattern.
 
     Args:
         kind: the relation.
@@ -77,9 +82,32 @@ def phrases(
         Empty when no words are known for this kind or fact.
     """
     table = _table(_WORDINGS[language])
-    # A kind may be a member of an enumeration, whose text is its value.
-    entry = table["fact"].get(fact, {}) if str(kind) == FACT else table.get(str(kind), {})
-    return expand_all(entry.get(split, ()))
+    relation, said = str(kind), ""  # a member of an enumeration has its value for text
+    if relation in _BESIDE:
+        relation, said = "beside", _SIDES[language][_BESIDE[relation]]
+    entry = table["fact"].get(fact, {}) if relation == FACT else table.get(relation, {})
+    return tuple(expand(each.replace("{side}", said)) for each in entry.get(split, ()))
+
+
+@cache
+def phrases(
+    kind: str, split: Split, fact: str | None = None, language: Language = "en"
+) -> tuple[str, ...]:
+    """The phrases of all :func:`patterns`, each once."""
+    return tuple(dict.fromkeys(chain.from_iterable(patterns(kind, split, fact, language))))
+
+
+def draw_phrase(
+    kind: str,
+    split: Split,
+    rng: np.random.Generator,
+    fact: str | None = None,
+    language: Language = "en",
+) -> str:
+    """One of :func:`phrases`: all patterns alike, however many phrases one stands for."""
+    known = patterns(kind, split, fact, language)
+    drawn = known[int(rng.integers(len(known)))]
+    return drawn[0] if len(drawn) == 1 else drawn[int(rng.integers(len(drawn)))]
 
 
 @cache
@@ -87,7 +115,12 @@ def all_phrases(split: Split, language: Language = "en") -> tuple[str, ...]:
     """The noun phrases of every relation and every fact."""
     table = _table(_WORDINGS[language])
     entries = [*table["fact"].values(), *(e for e in table.values() if _is_relation(e))]
-    return expand_all(phrase for entry in entries for phrase in entry.get(split, ()))
+    return expand_all(
+        phrase.replace("{side}", side)
+        for entry in entries
+        for phrase in entry.get(split, ())
+        for side in _SIDES[language].values()
+    )
 
 
 @cache

@@ -29,6 +29,7 @@ from mediround.data.words.phrasebook import (
     Register,
     Split,
     descriptions,
+    draw_phrase,
     frames,
     names,
     phrases,
@@ -57,6 +58,7 @@ __all__ = [
     "called",
     "capital",
     "descriptions",
+    "draw_phrase",
     "draw_voice",
     "fill",
     "frames",
@@ -71,7 +73,7 @@ _CANONICAL_SHARE: Final = 0.6
 _CASUAL_SHARE: Final = 0.1
 _SINGULAR_VERB: Final = re.compile(r"\b(?:is|belongs)\b")
 _ALIKE: Final = re.compile(
-    r"mirror|same|midline|contralateral|homologous|match|like|equivalent|corresponds|左右|镜像|同"
+    r"mirror|same|midline|contralateral|homolog|swapped|match|like|equivalent|corresponds|左右|镜像|同"
 )
 """What is said of pairs whose halves look alike, one on each side of the body."""
 _PLURALS: Final = frozenset(
@@ -186,7 +188,7 @@ class Speaker:
         kind, language = link.kind, self.voice.language
         if kind is RelationKind.IDENTITY and named and self.rng.random() < 0.5:
             return self.slips(self.choose(questions(self.split, language)))
-        phrase = self.choose(phrases(kind, self.split, link.fact, language))
+        phrase = draw_phrase(kind, self.split, self.rng, link.fact, language)
         if kind is RelationKind.COUNTERPART and self.split == "train":
             phrase = self._fitting_pair(phrase, link.target)
         for gap, word in link.terms:
