@@ -138,16 +138,21 @@ def written(
     alignment: Alignment,
     surroundings: Surroundings,
     generator: torch.Generator,
+    *,
+    surest: bool = False,
 ) -> Tensor:
     """Made-up masks -> (N, R, W), as :meth:`Perception.read` would write them, with its doubts.
 
-    A neighbour that is not known is a token of no name.
+    A neighbour that is not known is a token of no name. ``surest``: no neighbour is taken for
+    another one.
     """
     sizes = surroundings.scale(torch.tensor([each.area for each in masks]))[:, None]
     own = alignment.words[torch.tensor([each.entity for each in masks])]
     around = torch.tensor([each.around for each in masks])
     known = (around != UNKNOWN)[..., None]
     sure = torch.rand(known.shape, generator=generator) * 0.7 + 0.3
+    if surest:
+        sure = torch.ones_like(sure)
     confused = torch.randint(len(alignment.meaning), around.shape, generator=generator)
     meant = sure * alignment.meaning[around] + (1 - sure) * alignment.meaning[confused]
     told = torch.cat([own, torch.where(known, meant, 0.0)], dim=1)
