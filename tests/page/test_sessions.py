@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 from tests.page.conftest import Server
 from tests.page.hand import ask, canvas, open_file, session, shown
 
@@ -86,6 +86,31 @@ def test_sessions_are_listed_renamed_resumed_and_deleted(
     entry.locator("button.danger").click()
     page.locator("#home").wait_for()
     assert page.request.get(f"{server.url}v1/sessions/{own}").status == 404
+
+
+def test_a_question_about_a_session_outlasts_a_newer_list(
+    page: Page, server: Server, volume: Path
+) -> None:
+    page.goto(server.url)
+    open_file(page, volume)
+    ask(page, "Segment the liver.")
+    own = session(page)["id"]
+    lists: list[Route] = []
+
+    def hold(route: Route) -> None:
+        lists.append(route)
+
+    page.route("**/v1/sessions", hold)
+    page.click("[aria-label=Sessions]")
+    entry = page.locator(f".popover [data-session='{own}']")
+    entry.locator("[aria-label^=Delete]").click()
+    with page.expect_response("**/v1/sessions"):
+        lists.pop().continue_()
+    page.wait_for_timeout(300)
+    keep = entry.locator("text=Keep")
+    assert keep.evaluate("button => button === document.activeElement")
+    keep.click()
+    entry.locator("[aria-label^=Delete]").wait_for()
 
 
 def test_a_file_is_dropped_on_the_page(page: Page, server: Server, volume: Path) -> None:

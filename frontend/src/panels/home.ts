@@ -5,7 +5,7 @@ import { byId, h, icon } from "../dom";
 import type { Sample } from "../protocol";
 import { update, watch } from "../store";
 import { dropped } from "../zip";
-import { sessionList } from "./sessions";
+import { listSessions } from "./sessions";
 import { report } from "../trouble";
 
 export function mountHome(): void {
@@ -59,7 +59,7 @@ export function mountHome(): void {
     (samples.parentElement as HTMLElement).hidden = !all.length;
   });
   watch((s) => [s.sessions, s.image], (all, _image) => {
-    sessions.replaceChildren(...sessionList(() => undefined));
+    listSessions(sessions, () => undefined);
     (sessions.parentElement as HTMLElement).hidden = !all.length;
   });
   watch((s) => [s.image], (image) => {

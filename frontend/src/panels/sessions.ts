@@ -35,10 +35,18 @@ export function thumbnail(path: string): HTMLImageElement {
   return image;
 }
 
-export function sessionList(close: () => void): Node[] {
+/** Lists the sessions in `place`; a line that is being renamed, or asked about, stays as it is. */
+export function listSessions(place: HTMLElement, close: () => void): void {
   const { sessions } = now();
-  if (!sessions.length) return [h("p", { class: "hint" }, "No sessions yet.")];
-  return [h("ul", { class: "sessions" }, ...sessions.map((each) => item(each, close)))];
+  const asking = new Map(
+    [...place.querySelectorAll<HTMLLIElement>("li.asking")].map((line) => [line.dataset.session, line]),
+  );
+  const lines = sessions.map((each) => asking.get(each.id) ?? item(each, close));
+  const focused = document.activeElement;
+  place.replaceChildren(
+    lines.length ? h("ul", { class: "sessions" }, ...lines) : h("p", { class: "hint" }, "No sessions yet."),
+  );
+  if (focused instanceof HTMLElement && place.contains(focused)) focused.focus();
 }
 
 function item(each: SessionSummary, close: () => void): HTMLLIElement {
@@ -79,6 +87,7 @@ function rename(each: SessionSummary, line: HTMLLIElement, close: () => void): v
     });
   };
   const form = h("form", { class: "inline", on: { submit } }, field, h("button", {}, "Rename"));
+  line.classList.add("asking");
   line.replaceChildren(form);
   field.select();
 }
@@ -90,6 +99,7 @@ function confirm(each: SessionSummary, line: HTMLLIElement, close: () => void): 
     line.remove();
     void removeSession(each.id);
   };
+  line.classList.add("asking");
   line.replaceChildren(
     h("p", {}, `Delete “${each.title}” with its masks for good?`),
     keep,

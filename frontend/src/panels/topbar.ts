@@ -8,7 +8,7 @@ import { attempt } from "../trouble";
 import { showHelp } from "./help";
 import mark from "../icon.svg";
 import { popover } from "./popover";
-import { sessionList } from "./sessions";
+import { listSessions } from "./sessions";
 import { themeButton } from "./theme";
 
 const EXPORTS: Record<string, [string, string]> = {
@@ -50,10 +50,11 @@ export function mountTopbar(): void {
   const exporter = popover(exportButton, "Export", (close) => exportMenu(close));
   const listButton = iconButton("list", "Sessions", () => undefined);
   const sessions = popover(listButton, "Sessions", (close) => {
-    const place = h("div", { class: "drawer" }, ...sessionList(close));
+    const place = h("div", { class: "drawer" });
+    listSessions(place, close);
     void attempt(async () => {
       await refreshSessions();
-      place.replaceChildren(...sessionList(close));
+      listSessions(place, close);
     });
     return [h("h2", {}, "Sessions"), place];
   });
