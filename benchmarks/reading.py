@@ -4,18 +4,16 @@
 
 References are made up (``training/parts/lookups.py``): written as perception would write them if
 it made no mistake, of structures that never meet in a body, so that neither image nor anatomy
-answers. No answer names its structure. *Fresh* phrases are those of ``fresh_phrases.toml`` that
-training does not say too. Prints, for each kind of question, the share whose nearest code is the
-right one, and writes a dated JSON.
+answers. No answer names its structure. Prints, for each kind of question, the share whose nearest
+code is the right one, and writes a dated JSON.
 """
 
 from __future__ import annotations
 
 import argparse
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 import torch
@@ -30,9 +28,6 @@ from mediround.training.parts.alignment import Alignment
 from mediround.training.parts.lookups import Lookup, Lookups, written
 from record import about, write
 
-Phrases = Callable[[str], Sequence[str]]
-
-FRESH: Final = Path(__file__).with_name("fresh_phrases.toml")
 HARDEST: Final = "between"
 """Reported apart too: nano up to v1.5 was given its words, and nothing to learn them from."""
 
@@ -46,31 +41,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     model = mediround.load(options.model).network
-    fresh = tomllib.loads(FRESH.read_text(encoding="utf-8"))
-    words: dict[str, tuple[wording.Split, Phrases]] = {
-        "train": ("train", lambda kind: wording.phrases(kind, "train")),
-        "heldout": ("heldout", lambda kind: wording.phrases(kind, "heldout")),
-        "fresh": ("heldout", lambda kind: _untrained(fresh[kind], kind)),
-    }
-    found = {
-        name: _read(model, split, phrases, options.questions, options.seed)
-        for name, (split, phrases) in words.items()
-    }
+    splits: tuple[wording.Split, ...] = get_args(wording.Split)
+    found = {split: _read(model, split, options.questions, options.seed) for split in splits}
     _report(found)
     record = about("reading") | {"model": options.model, "seed": options.seed, "right": found}
     print(write(options.out, f"reading-{Path(options.model).name}", record))
 
 
-def _untrained(phrases: Sequence[str], kind: str) -> Sequence[str]:
-    """Those of ``phrases`` that training does not say too, as it does the plainest ones."""
-    known = set(wording.phrases(kind, "train"))
-    return [phrase for phrase in phrases if phrase not in known]
-
-
 @torch.inference_mode()
-def _read(
-    model: MediRound, split: wording.Split, phrases: Phrases, count: int, seed: int
-) -> dict[str, list[bool]]:
+def _read(model: MediRound, split: wording.Split, count: int, seed: int) -> dict[str, list[bool]]:
     """For each kind of question, which ones were understood; the same masks for equal seeds."""
     perception = model.perception
     assert isinstance(perception, Perception)
@@ -84,7 +63,7 @@ def _read(
     prompter = model.language.writer(0, perception.reference_form)
     hits: dict[str, list[bool]] = {}
     for each in tqdm(Lookups(entities, around.kinds).draw(count, rng), desc=split):
-        prompt = prompter.write([_asked(each, split, phrases(each.kind.value), words)])
+        prompt = prompter.write([_asked(each, split, words)])
         tokens = written(each.references, alignment, around, generator, surest=True)
         nothing = tokens.new_zeros((0, tokens.shape[-1]))
         vectors = model.embed(prompt, nothing, dict(enumerate(tokens, start=1)))
@@ -95,10 +74,9 @@ def _read(
     return hits
 
 
-def _asked(
-    lookup: Lookup, split: wording.Split, phrases: Sequence[str], rng: np.random.Generator
-) -> Round:
-    """``lookup``'s round in one of ``phrases``, with frames and requests of ``split``."""
+def _asked(lookup: Lookup, split: wording.Split, rng: np.random.Generator) -> Round:
+    """``lookup``'s round in words of ``split``, all phrases alike."""
+    phrases = wording.phrases(lookup.kind, split)
     parts = (wording.frames(split), phrases, wording.requests_without_name(split))
     frame, phrase, request = (each[int(rng.integers(len(each)))] for each in parts)
     numbers = range(1, len(lookup.references) + 1)

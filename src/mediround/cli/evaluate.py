@@ -45,6 +45,14 @@ class Split(StrEnum):
     ALL = "all"
 
 
+class Words(StrEnum):
+    """In which words generated questions are asked."""
+
+    HELDOUT = "heldout"
+    FRESH = "fresh"
+    TRAIN = "train"
+
+
 def evaluate(  # one parameter an option
     data: Annotated[
         Path,
@@ -80,6 +88,13 @@ def evaluate(  # one parameter an option
         list[str] | None, typer.Option(help="Data set folder to use; may be repeated.")
     ] = None,
     split: Annotated[Split, typer.Option(help="Which patients.")] = Split.VALIDATION,
+    words: Annotated[
+        Words,
+        typer.Option(
+            help="In which words generated questions are asked: held out of training, relations "
+            "in fresh phrases of another hand, or those of training."
+        ),
+    ] = Words.HELDOUT,
     per_slice: Annotated[
         int | None,
         typer.Option(
@@ -132,13 +147,15 @@ def evaluate(  # one parameter an option
 
     twins = None
     if swapped:
-        twins = SwappedSettings(kinds=_kinds(kind or []), pairs=pairs, seed=seed)
+        kinds = _kinds(kind or [])
+        twins = SwappedSettings(kinds=kinds, pairs=pairs, words=words.value, seed=seed)
     settings = EvaluationSettings(
         text=text.value,
         references=references.value,
         correction=None if correction is None else correction.value,
         curves=curves,
         split=split.value,
+        words=words.value,
         limit=limit,
         only=tuple(only or ()),
         per_slice=per_slice,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from mediround.data.dialogues.builder import DialogueSettings
 from mediround.data.scene.relations import RelationKind
+from mediround.data.words.wording import Split as Words
 from mediround.errors import ConfigError
 from mediround.evaluation.selection import Part
 from mediround.evaluation.settings import (
@@ -52,7 +53,7 @@ class EvaluationSettings:
         baselines: names among :data:`BASELINES`, held on the same dialogues.
         boundary: measure how far outlines lie apart.
         seed: of all choices.
-        mixture: of the dialogues, where they are made here.
+        words: in which questions are asked where they are made here, twins too.
     """
 
     text: Text = "free"
@@ -69,9 +70,7 @@ class EvaluationSettings:
     baselines: tuple[str, ...] = ()
     boundary: bool = True
     seed: int = 0
-    mixture: DialogueSettings = field(
-        default_factory=lambda: DialogueSettings(wording_split="heldout", max_rounds=5)
-    )
+    words: Words = "heldout"
 
     def __post_init__(self) -> None:
         if not self.dialogues and self.swapped is None:
@@ -86,6 +85,11 @@ class EvaluationSettings:
         unknown = [name for name in self.baselines if name not in BASELINES]
         if unknown:
             raise ConfigError(f"baseline {unknown[0]!r}", expected=f"one of {', '.join(BASELINES)}")
+
+    @property
+    def mixture(self) -> DialogueSettings:
+        """The mixture of the dialogues that are made here."""
+        return DialogueSettings(wording_split=self.words, max_rounds=5)
 
     @property
     def setting(self) -> Setting:
@@ -111,7 +115,11 @@ class EvaluationSettings:
         if self.swapped is not None or not (self.ablations and self.dialogues):
             return self.swapped
         return SwappedSettings(
-            kinds=ABLATION_KINDS, pairs=ABLATION_PAIRS, per_slice=1, seed=self.seed
+            kinds=ABLATION_KINDS,
+            pairs=ABLATION_PAIRS,
+            per_slice=1,
+            words=self.words,
+            seed=self.seed,
         )
 
     def _corrected(self, settings: tuple[Setting, ...]) -> tuple[Setting, ...]:

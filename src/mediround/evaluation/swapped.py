@@ -18,6 +18,7 @@ import numpy as np
 from mediround import anatomy
 from mediround.data.dialogues.builder import DialogueSettings, twins
 from mediround.data.scene.relations import RelationKind, Scene
+from mediround.data.words.wording import Split as Words
 from mediround.dialogue import Dialogue
 from mediround.evaluation.conduct import stand_in
 from mediround.evaluation.metrics import Overlap
@@ -51,6 +52,7 @@ class SwappedSettings:
             turn, and within each from one slice after the other.
         per_slice: most pairs of a kind on one slice; on the same structures they differ in their
             words.
+        words: in which they are asked.
         control: ask everything again about random other structures.
         seed: of the choice, the words and the random structures.
     """
@@ -58,6 +60,7 @@ class SwappedSettings:
     kinds: tuple[RelationKind, ...] = KINDS
     pairs: int = 120
     per_slice: int = 8
+    words: Words = "heldout"
     control: bool = True
     seed: int = 0
 
@@ -174,7 +177,7 @@ class _Stock:
                     each.masks(),
                     kind,
                     rng,
-                    settings=DialogueSettings(wording_split="heldout"),
+                    settings=DialogueSettings(wording_split=self.settings.words),
                     modality=each.image.modality.value,
                     oriented=each.oriented,
                     scene=scene,

@@ -54,6 +54,29 @@ def test_phrases_of_a_relation_are_divided(kind: str, fact: str | None, language
         assert len(set(gaps)) == len(gaps), phrase
 
 
+@pytest.mark.parametrize("kind", [kind for kind, _ in PLAIN_KINDS])
+def test_fresh_phrases_are_new_or_the_held_out_ones(kind: str) -> None:
+    fresh = phrasebook.phrases(kind, "fresh")
+    heldout = phrasebook.phrases(kind, "heldout")
+    assert not set(fresh) & set(phrasebook.phrases(kind, "train"))
+    assert fresh == heldout or (len(fresh) >= 6 and not set(fresh) & set(heldout))
+    for phrase in fresh:
+        assert set(GAPS.findall(phrase)) == set(GAPS.findall(heldout[0])), phrase
+    assert phrasebook.phrases(kind, "fresh", language="zh") == phrasebook.phrases(
+        kind, "heldout", language="zh"
+    )
+
+
+def test_all_other_words_of_a_fresh_question_are_held_out() -> None:
+    assert phrasebook.frames("fresh") == phrasebook.frames("heldout")
+    assert phrasebook.requests_without_name("fresh") == phrasebook.requests_without_name("heldout")
+    for name in LEARNED:
+        assert phrasebook.names(name, "fresh", ATLAS) == phrasebook.names(name, "heldout", ATLAS)
+        assert phrasebook.descriptions(name, "fresh", ATLAS) == phrasebook.descriptions(
+            name, "heldout", ATLAS
+        )
+
+
 def test_chinese_frames_have_their_gaps_and_are_divided() -> None:
     for pair, gaps in ((False, ["x"]), (True, ["x", "y"])):
         train, heldout = (phrasebook.frames(s, pair=pair, language="zh") for s in SPLITS)

@@ -4,7 +4,8 @@ Queries are composed: a frame ("Could you outline {x}, please?") takes a noun ph
 counterpart of {a}"), so a kind of question has frames times phrases surface forms. Everything is
 divided into what training may use and what is held out; the two share neither verb nor sentence
 shape. The words themselves are data, ``wordings*.toml`` and ``descriptions*.toml``, whose entries
-are patterns of :mod:`mediround.data.words.grammar`.
+are patterns of :mod:`mediround.data.words.grammar`. For relations there are *fresh* phrases too,
+``fresh.toml``, of a hand that saw neither.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from mediround.anatomy import Atlas
 from mediround.data.words import chinese
 from mediround.data.words.grammar import expand, expand_all
 
-Split = Literal["train", "heldout"]
+Split = Literal["train", "heldout", "fresh"]
+"""Which words; ``fresh``: fresh phrases for relations, held-out words for all else."""
 Language = Literal["en", "zh"]
 Register = Literal["radiologist", "student", "lay"]
 
@@ -34,6 +36,7 @@ FACT: Final = "fact"
 
 _WORDINGS: Final = {"en": "wordings.toml", "zh": "wordings.zh.toml"}
 _DESCRIPTIONS: Final = {"en": "descriptions.toml", "zh": "descriptions.zh.toml"}
+_FRESH: Final = "fresh.toml"
 _BESIDE: Final = {"left_of": "left", "right_of": "right"}
 """Relations that share their words, all but the side."""
 _SIDES: Final = {"en": {"left": "left", "right": "right"}, "zh": {"left": "左", "right": "右"}}
@@ -43,6 +46,11 @@ _SIDES: Final = {"en": {"left": "left", "right": "right"}, "zh": {"left": "左",
 def _table(file: str) -> dict[str, Any]:
     source = resources.files("mediround.data.words").joinpath(file)
     return tomllib.loads(source.read_text(encoding="utf-8"))
+
+
+def halved(split: Split) -> Literal["train", "heldout"]:
+    """Where the words of ``split`` stand that are only divided in two."""
+    return "train" if split == "train" else "heldout"
 
 
 @cache
@@ -61,7 +69,7 @@ def frames(
         pair: for two structures.
         language: English gaps stand at the end, so that phrases with a comma read well.
     """
-    table = _table(_WORDINGS[language])["pair_frames" if pair else "frames"][split]
+    table = _table(_WORDINGS[language])["pair_frames" if pair else "frames"][halved(split)]
     registers = REGISTERS if register is None else (register,)
     return expand_all(frame for each in registers for frame in table[each])
 
@@ -74,19 +82,23 @@ def patterns(
 
     Args:
         kind: the relation.
-        split: training or held out.
+        split: of fresh phrases those that training does not say too; kinds without any, and
+            Chinese, have the held-out ones.
         fact: for the kind "fact", which anatomical fact.
         language: of the words.
 
     Returns:
         Empty when no words are known for this kind or fact.
     """
+    if split == "fresh" and language == "en" and kind in _table(_FRESH):
+        known = frozenset(phrases(kind, "train"))
+        return tuple((each,) for each in _table(_FRESH)[kind] if each not in known)
     table = _table(_WORDINGS[language])
     relation, said = str(kind), ""  # a member of an enumeration has its value for text
     if relation in _BESIDE:
         relation, said = "beside", _SIDES[language][_BESIDE[relation]]
     entry = table["fact"].get(fact, {}) if relation == FACT else table.get(relation, {})
-    return tuple(expand(each.replace("{side}", said)) for each in entry.get(split, ()))
+    return tuple(expand(each.replace("{side}", said)) for each in entry.get(halved(split), ()))
 
 
 @cache
@@ -118,7 +130,7 @@ def all_phrases(split: Split, language: Language = "en") -> tuple[str, ...]:
     return expand_all(
         phrase.replace("{side}", side)
         for entry in entries
-        for phrase in entry.get(split, ())
+        for phrase in entry.get(halved(split), ())
         for side in _SIDES[language].values()
     )
 
@@ -126,19 +138,19 @@ def all_phrases(split: Split, language: Language = "en") -> tuple[str, ...]:
 @cache
 def questions(split: Split, language: Language = "en") -> tuple[str, ...]:
     """Whole sentences that ask what the reference ``{a}`` is, and so for its name."""
-    return expand_all(_table(_WORDINGS[language])["identity_questions"][split])
+    return expand_all(_table(_WORDINGS[language])["identity_questions"][halved(split)])
 
 
 @cache
 def requests_without_name(split: Split, language: Language = "en") -> tuple[str, ...]:
     """Sentences to append when the answer shall not name the structure."""
-    return expand_all(_table(_WORDINGS[language])["unnamed"][split])
+    return expand_all(_table(_WORDINGS[language])["unnamed"][halved(split)])
 
 
 @cache
 def reference_forms(split: Split, language: Language = "en") -> tuple[str, ...]:
     """How a mask is referred to, with the gap ``{n}``; frequent forms occur several times."""
-    return tuple(_table(_WORDINGS[language])["references"][split])
+    return tuple(_table(_WORDINGS[language])["references"][halved(split)])
 
 
 def term(word: str, language: Language) -> str:
@@ -171,7 +183,7 @@ def names(
         lay = frozenset(known.lay)
     if len(others) >= 3:
         heldout = others[2::3]
-        others = [n for n in others if (n in heldout) == (split == "heldout")]
+        others = [n for n in others if (n in heldout) == (split != "train")]
     if register == "radiologist":
         return tuple(n for n in others if n not in lay)
     if register == "lay" and lay.intersection(others):
@@ -193,8 +205,8 @@ def descriptions(
     known = atlas.find(entity) if language == "en" else None
     general = () if known is None else known.descriptions
     if own is None:
-        return tuple(general[1::2] if split == "heldout" else general[::2])
-    if split == "heldout":
+        return tuple(general[1::2] if split != "train" else general[::2])
+    if split != "train":
         return own["heldout"]
     extra = (each for each in general if each not in own["heldout"] and each not in own["train"])
     return (*own["train"], *extra)

@@ -12,7 +12,7 @@ import numpy as np
 from mediround.data.scene.relations_wide import WideLink
 from mediround.data.words import wording
 from mediround.data.words.grammar import expand_all
-from mediround.data.words.phrasebook import term
+from mediround.data.words.phrasebook import halved, term
 from mediround.data.words.wording import Language, Register, Split, capital
 
 _ASKING: Final = ("Is", "Are", "Do", "Can", "What", "Which", "Where", "How", "On", "In")
@@ -41,7 +41,7 @@ def forms(group: str, kind: str, split: Split, language: Language = "en") -> tup
     Raises:
         KeyError: there is no such kind.
     """
-    return expand_all(_table(_FORMS[language])[group][kind][split])
+    return expand_all(_table(_FORMS[language])[group][kind][halved(split)])
 
 
 def kinds(group: str) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def kinds(group: str) -> tuple[str, ...]:
 def small_talk(split: Split, language: Language = "en") -> tuple[tuple[str, str], ...]:
     """Questions and answers of general medical knowledge; every fifth pair is held out."""
     pairs = [(each["q"], each["a"]) for each in _table(_TALK[language])["pair"]]
-    return tuple(p for n, p in enumerate(pairs) if (n % 5 == 4) == (split == "heldout"))
+    return tuple(p for n, p in enumerate(pairs) if (n % 5 == 4) == (split != "train"))
 
 
 class Asker:
