@@ -62,6 +62,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 
 def _kind(kinds: Sequence[Any], value: Any, where: str) -> Any:
     """Which of several dataclasses ``value`` is meant for, by its key "kind"; the first without."""
+    if len(kinds) == 1:
+        return kinds[0]
     named = {str(each.kind): each for each in kinds}
     if not isinstance(value, Mapping) or "kind" not in value:
         return kinds[0]

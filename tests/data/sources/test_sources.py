@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from mediround.data.sources import NnunetFolder, patient_of
+from mediround.data.synthesis.volume import SynthesisSettings
 from mediround.errors import CaseError, DatasetError, InputError
 from mediround.imaging import Modality
 
@@ -83,6 +85,20 @@ def test_slices_have_image_labels_and_canonical_names(pictures: Path) -> None:
     assert masks["liver"][2:4, 3:7].all()
     assert masks["liver"].sum() == 8
     assert masks["left kidney"].nonzero()[1].tolist() == [3, 3, 3]
+
+
+def test_images_made_of_label_maps_stay_with_their_patient(volumes: Path) -> None:
+    shutil.rmtree(volumes / "imagesTr")
+    source = NnunetFolder(volumes, SynthesisSettings(step=1.0), repetitions=2)
+    assert source.modality is Modality.MR
+    assert source.oriented
+    assert len(source.cases()) == 2 * 2 * 2
+    assert source.patients() == ["patient001", "patient002"]
+    train, validation = (list(source.slices(split)) for split in ("train", "validation"))
+    for found, patient in ((train, "patient001"), (validation, "patient002")):
+        assert {each.patient for each in found} == {patient}
+        assert len({each.name for each in found}) == len(found) > 0
+        assert all(each.synthetic and each.image.modality is Modality.MR for each in found)
 
 
 def test_no_patient_is_in_both_splits(pictures: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mediround.data.synthesis.volume import SynthesisSettings
 from mediround.errors import ConfigError
 from mediround.presets import PRESETS
 from mediround.training.parts.recipe import Recipe
@@ -52,6 +53,12 @@ def test_what_is_not_said_has_a_default(tmp_path: Path) -> None:
     assert recipe.datasets[0].share == 1.0
     assert recipe.datasets[0].augmentation.scale == (1.0, 1.5)
     assert not recipe.datasets[0].augmentation.mirror
+
+
+def test_a_data_set_of_label_maps_says_how_its_images_are_made(tmp_path: Path) -> None:
+    made = SMALL + "[datasets.synthesis]\nstep = 9\nthickness = [2, 4]\n"
+    (dataset,) = Recipe.read(write(tmp_path, made)).datasets
+    assert dataset.synthesis == SynthesisSettings(step=9.0, thickness=(2.0, 4.0))
 
 
 @pytest.mark.parametrize(

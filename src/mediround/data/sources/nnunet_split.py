@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from mediround.data.sources.case import Case
 from mediround.data.sources.labelled_slice import LabelledSlice
-from mediround.data.sources.nnunet import NnunetSource, patient_of
+from mediround.data.sources.nnunet import NnunetSource
+from mediround.data.sources.synthesised import SynthesisedSource
+from mediround.data.synthesis.volume import SynthesisSettings
 
 Split = Literal["train", "validation"]
 
@@ -18,25 +21,34 @@ class NnunetFolder:
 
     Args:
         folder: holds ``dataset.json``, ``imagesTr`` and ``labelsTr``.
+        synthesis: how images are made of the labels, which stand alone; None reads images.
+        repetitions: examinations made of each label map.
 
     Raises:
         DatasetError: see :class:`NnunetSource`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, synthesis: SynthesisSettings | None = None, repetitions: int = 1
+    ) -> None:
         self.folder = folder
-        self._source = NnunetSource(folder)
-        self.names = self._source.table.names
-        self.modality = self._source.modality
-        self.oriented = self._source.axial_axes
+        source = NnunetSource(folder)
+        self.names = source.table.names
+        if synthesis is None:
+            self.modality, self.oriented = source.modality, source.axial_axes
+            self._cases: dict[str, Case] = {name: source.case(name) for name in source.case_names()}
+        else:
+            made = SynthesisedSource(source, settings=synthesis, repetitions=repetitions)
+            self.modality, self.oriented = made.modality, True  # the label map says where it lies
+            self._cases = {case.name: case for case in made.cases()}
 
     def cases(self) -> list[str]:
         """Case names, sorted."""
-        return self._source.case_names()
+        return sorted(self._cases)
 
     def patients(self) -> list[str]:
         """Patients, sorted."""
-        return sorted({patient_of(case) for case in self.cases()})
+        return sorted({case.patient for case in self._cases.values()})
 
     def split_of(self, patient: str) -> Split:
         """The last fifth of the sorted patients is for validation: neighbours stay together."""
@@ -49,9 +61,9 @@ class NnunetFolder:
         first_validation = len(everyone) * 4 // 5
         chosen = everyone[:first_validation] if split == "train" else everyone[first_validation:]
         wanted = set(chosen)
-        for case in self.cases():
-            if patient_of(case) in wanted:
-                yield from self.read(case)
+        for name in self.cases():
+            if self._cases[name].patient in wanted:
+                yield from self.read(name)
 
     def read(self, case: str) -> Iterator[LabelledSlice]:
         """The labelled slices of one case.
@@ -62,5 +74,5 @@ class NnunetFolder:
         Raises:
             CaseError: see ``Case.slices``.
         """
-        for each in self._source.case(case).slices():
+        for each in self._cases[case].slices():
             yield dataclasses.replace(each, oriented=self.oriented)

@@ -14,7 +14,7 @@ from torch import Tensor
 from mediround import anatomy
 from mediround.data.dialogues.builder import DialogueSettings, build_dialogue, twins
 from mediround.data.scene.relations import RelationKind, Scene
-from mediround.data.sources import NnunetFolder, Split
+from mediround.data.sources import Split
 from mediround.data.words import wording
 from mediround.dialogue import Dialogue, Round
 from mediround.training.parts.features import FeatureStore
@@ -167,7 +167,7 @@ class Conversations:
 
 def orientations(recipe: Recipe, data: Path) -> dict[str, bool]:
     """Data set -> whether its pictures show sides as a radiologist expects."""
-    return {d.folder: NnunetFolder(data / d.folder).oriented for d in recipe.datasets}
+    return {d.folder: d.open(data).oriented for d in recipe.datasets}
 
 
 def _sample(

@@ -97,7 +97,7 @@ def build(recipe: Recipe, data: Path, folder: Path, workers: int) -> FeatureStor
     """
     folder.mkdir(parents=True, exist_ok=True)
     plan = list(_plan(recipe, data))
-    sources = {d.folder: NnunetFolder(data / d.folder) for d in recipe.datasets}
+    sources = {d.folder: d.open(data) for d in recipe.datasets}
     entities = sorted({name for source in sources.values() for name in source.names.values()})
     config = recipe.model
     canvas = config.normalisation.canvas
@@ -135,7 +135,7 @@ def build(recipe: Recipe, data: Path, folder: Path, workers: int) -> FeatureStor
 
 def _cases(recipe: Recipe, data: Path) -> Iterator[tuple[DatasetRecipe, str]]:
     for dataset in recipe.datasets:
-        cases = NnunetFolder(data / dataset.folder).cases()
+        cases = dataset.open(data).cases()
         for case in _spread(cases, dataset.cases):
             yield dataset, case
 
@@ -146,7 +146,7 @@ def _slices(source: NnunetFolder, dataset: DatasetRecipe, case: str) -> list[Lab
 
 def _plan(recipe: Recipe, data: Path) -> Iterator[View]:
     for dataset, case in _cases(recipe, data):
-        source = NnunetFolder(data / dataset.folder)
+        source = dataset.open(data)
         for each in _slices(source, dataset, case):
             split = source.split_of(each.patient)
             for view in range(dataset.views if split == "train" else 1):
@@ -185,7 +185,7 @@ class _Worker:
         self.encoder = pretrained_encoder(self.config)
 
     def encode(self, dataset: DatasetRecipe, case: str) -> None:
-        source = NnunetFolder(self.data / dataset.folder)
+        source = dataset.open(self.data)
         for each in _slices(source, dataset, case):
             split = source.split_of(each.patient)
             canvas = normalise(each.image, self.config.normalisation)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mediround.geometry import mask_to_box
 from mediround.model.checkpoint import write_tensors
-from mediround.model.loading import pretrained_segmenter
+from mediround.model.loading import load_unmerged, pretrained_segmenter
 from mediround.model.segmenter import Segmenter
 from mediround.training.losses import dice_loss, focal_loss
 from mediround.training.parts.features import FeatureStore
@@ -67,6 +67,8 @@ class MasksPart:
         self.segmenter, corners = pretrained_segmenter(recipe.model)
         tokens = recipe.model.decoder.prompt_tokens
         self.codes = CodeBook(initial_codes(store, self.segmenter, corners, tokens))
+        if self.settings.start is not None:
+            self._go_on_from(self.settings.start)
         self._choose_trainable()
         vision, decoder = self.segmenter.vision, self.segmenter.decoder
         tail = [*vision.layers[-1].parameters(), *vision.neck.parameters()]
@@ -87,6 +89,17 @@ class MasksPart:
         }
         shares = np.array([d.share for d in recipe.datasets])
         self.shares = shares / shares.sum()
+
+    def _go_on_from(self, name: str) -> None:
+        """Take a trained model's segmenter, and its codes for the entities that it knows."""
+        other = load_unmerged(name)
+        self.segmenter.load_state_dict(other.segmenter.state_dict())
+        if other.codebook is None:
+            return
+        rows = {entity: row for row, entity in enumerate(other.config.entities)}
+        for row, entity in enumerate(self.store.entities):
+            if entity in rows:
+                self.codes.tokens.data[row] = other.codebook.codes.data[rows[entity]]
 
     def _choose_trainable(self) -> None:
         self.segmenter.requires_grad_(False).eval()  # batch norms keep their statistics
@@ -129,7 +142,7 @@ class MasksPart:
             row, sought = self.choices[dataset].draw(rng)
             loss = self._loss(row, sought, dataset, rng, fixed=fixed) / self.settings.images
             loss.backward()
-            total += float(loss)
+            total += loss.item()
         parameters = [p for g in self.optimiser.param_groups for p in g["params"]]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         self.optimiser.step()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from mediround.config import ModelConfig
 from mediround.data.dialogues.settings import DialogueSettings
+from mediround.data.sources import NnunetFolder
+from mediround.data.synthesis.volume import SynthesisSettings
 from mediround.errors import ConfigError
 from mediround.mapping import from_mapping
 from mediround.presets import PRESETS
@@ -22,6 +24,8 @@ class DatasetRecipe:
         views: random views of each training slice whose features are kept (the first is plain).
         slices_per_case: at most so many slices of a volume, evenly spread.
         cases: at most so many cases, evenly spread.
+        synthesis: how images are made of label maps that stand alone; None where there are images.
+        repetitions: examinations made of each label map.
     """
 
     folder: str
@@ -29,13 +33,24 @@ class DatasetRecipe:
     views: int = 1
     slices_per_case: int = 1000
     cases: int = 100000
+    synthesis: SynthesisSettings | None = None
+    repetitions: int = 1
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def open(self, data: Path) -> NnunetFolder:
+        """The data set below ``data``."""
+        return NnunetFolder(data / self.folder, self.synthesis, self.repetitions)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MasksRecipe:
-    """Training of decoder, entity codes and the encoder's tail on cached features."""
+    """Training of decoder, entity codes and the encoder's tail on cached features.
 
+    ``start`` is a model (a preset with weights or a folder) whose segmenter, and codes of the
+    entities that it knows, training goes on from.
+    """
+
+    start: str | None = None
     steps: int = 2000
     images: int = 4
     prompts: int = 8
