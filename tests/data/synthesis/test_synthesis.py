@@ -286,6 +286,24 @@ def test_paired_and_fluid_labels_share_a_brightness() -> None:
         assert (drawn.deviations <= 0.1).all()
 
 
+def test_a_stripped_head_shows_the_brain_alone() -> None:
+    values = (0, 2, 24, 507, -1)
+    names = {2: "left cerebral white matter"}
+    found = set()
+    for seed in range(30):
+        drawn, plain = (
+            draw_contrast(
+                values, names, generator(seed), familiar_share=0.5, texture=0.1, stripped_share=s
+            )
+            for s in (0.5, 0.0)
+        )
+        assert drawn.means[:3].tolist() == plain.means[:3].tolist()
+        dark = drawn.means == drawn.means[0]
+        assert (drawn.deviations[dark] == 0).all()
+        found.add(tuple(dark.tolist()))
+    assert found == {(True, False, False, True, True), (True, False, False, False, False)}
+
+
 def test_familiar_contrasts_have_the_order_of_t1_or_t2() -> None:
     names = {
         2: "left cerebral white matter",
@@ -356,6 +374,7 @@ def test_no_channels_is_no_field() -> None:
         {"noise": -1.0},
         {"elastic_knots": 0.0},
         {"familiar_share": 1.5},
+        {"stripped_share": -0.5},
         {"scaling": 1.0},
         {"rotation": float("nan")},
     ],

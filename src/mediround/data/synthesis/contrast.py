@@ -64,6 +64,7 @@ def draw_contrast(
     *,
     familiar_share: float,
     texture: float,
+    stripped_share: float = 0.0,
 ) -> Contrast:
     """Means and deviations for the labels ``values``.
 
@@ -74,6 +75,8 @@ def draw_contrast(
         familiar_share: chance of T1 or T2 order for the tissues of the brain instead of a random
             one.
         texture: largest standard deviation inside a tissue.
+        stripped_share: chance of no more than the brain: entities and FreeSurfer's labels, all
+            else as dark as air. 0 draws no random number.
     """
     tissues = [_tissue(value, names) for value in values]
     groups = list(dict.fromkeys(tissues))
@@ -87,8 +90,11 @@ def draw_contrast(
     deviations = dict(zip(groups, rng.uniform(0, texture, len(groups)), strict=True))
     means_of = np.array([means[tissue] for tissue in tissues], dtype=np.float32)
     deviations_of = np.array([deviations[tissue] for tissue in tissues], dtype=np.float32)
-    air = np.array([value == 0 for value in values])
-    means_of[air], deviations_of[air] = 0.02 * rng.random(), 0.0
+    darkness = 0.02 * rng.random()
+    stripped = stripped_share > 0 and rng.random() < stripped_share
+    brain = {*names, *_FREESURFER}
+    air = np.array([value == 0 or (stripped and value not in brain) for value in values])
+    means_of[air], deviations_of[air] = darkness, 0.0
     return Contrast(means_of, deviations_of)
 
 

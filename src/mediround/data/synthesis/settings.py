@@ -19,6 +19,7 @@ class SynthesisSettings:
         elastic: standard deviation of the elastic displacement, millimetres.
         elastic_knots: size of its smallest features, millimetres.
         familiar_share: share of cases with the tissue order of T1 or T2 weighted images.
+        stripped_share: share of cases that show the brain alone, as after skull stripping.
         texture: largest standard deviation of brightness inside a tissue (brightest tissue: 1).
         bias: largest standard deviation of the logarithm of the bias field.
         bias_knots: size of its smallest features, millimetres.
@@ -41,6 +42,7 @@ class SynthesisSettings:
     elastic: float = 2.0
     elastic_knots: float = 40.0
     familiar_share: float = 0.6
+    stripped_share: float = 0.0
     texture: float = 0.06
     bias: float = 0.25
     bias_knots: float = 100.0
@@ -72,8 +74,8 @@ class SynthesisSettings:
         ):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}", expected="0 or more")
-        if not 0 <= self.familiar_share <= 1 or self.scaling >= 1:
-            raise ConfigError(
-                f"familiar_share {self.familiar_share}, scaling {self.scaling}",
-                expected="a share of 0 to 1, a scaling below 1",
-            )
+        for name in ("familiar_share", "stripped_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}", expected="0 to 1")
+        if self.scaling >= 1:
+            raise ConfigError(f"scaling is {self.scaling}", expected="below 1")

@@ -100,6 +100,7 @@ class SyntheticVolume:
             rng,
             familiar_share=settings.familiar_share,
             texture=settings.texture,
+            stripped_share=settings.stripped_share,
         )
         self._resolution = float(rng.uniform(*settings.resolution))
         self._thickness = float(rng.uniform(*settings.thickness))
