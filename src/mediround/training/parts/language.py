@@ -100,11 +100,14 @@ class LanguagePart:
         self.schedule = [group["lr"] for group in self.optimiser.param_groups]
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Parameters and rates: what comes pre-aligned or feeds the model moves slowly."""
+        """Parameters and rates: what comes pre-aligned or feeds the model moves slowly.
+
+        What has the rate 0 keeps its values and gets no gradients.
+        """
         model, perception, settings = self.model, self.grounding.perception, self.settings
         around = perception.surroundings
         seg = [model.language.seg_in, model.language.seg_out]
-        return [
+        groups: list[dict[str, Any]] = [
             {"params": [*model.projection.parameters(), *seg], "lr": settings.head_rate},
             {"params": list(self.adapter.parameters()), "lr": settings.rate},
             {"params": list(perception.image.parameters()), "lr": settings.image_rate},
@@ -117,6 +120,9 @@ class LanguagePart:
                 "lr": settings.neighbour_rate,
             },
         ]
+        for parameter in (each for g in groups if not g["lr"] for each in g["params"]):
+            parameter.requires_grad_(False)
+        return [group for group in groups if group["lr"]]
 
     def train(self) -> None:
         """Run all steps, then write ``language.safetensors``."""
@@ -222,8 +228,10 @@ class LanguagePart:
         totals: dict[str, list[float]] = {}
         for batch in batches(list(zip(samples, prompts, strict=True)), self.settings.batch_tokens):
             _count(self._losses(batch)[0], totals)
-        _, seen = self.unseen_grounding.measure(self.unseen.draw_masks(self.settings.watched, rng))
-        totals |= {f"perception {name}": [value] for name, value in seen.items()}
+        if self.settings.alignment_weight:
+            views = self.unseen.draw_masks(self.settings.watched, rng)
+            _, seen = self.unseen_grounding.measure(views)
+            totals |= {f"perception {name}": [value] for name, value in seen.items()}
         return {name: round(float(np.mean(values)), 3) for name, values in totals.items()}
 
     def _losses(self, batch: Batch) -> tuple[Losses, Tensor]:
@@ -255,11 +263,12 @@ class LanguagePart:
                 tokens = perception.read(trunk, masks, position)
                 references = dict(zip(wanted, tokens, strict=True))
                 named = [self.store.entities[self._entity(sample, n)] for n in wanted]
-                for each in self.grounding.masks(sample.row, tokens, named):
-                    alignment = alignment + each.loss / max(1, each.count)
-            alignment = alignment + self.settings.cell_weight * self.grounding.cells(
-                sample.row, image
-            )
+                if self.settings.alignment_weight:
+                    for each in self.grounding.masks(sample.row, tokens, named):
+                        alignment = alignment + each.loss / max(1, each.count)
+            if self.settings.alignment_weight:
+                cells = self.grounding.cells(sample.row, image)
+                alignment = alignment + self.settings.cell_weight * cells
             rows.append(self.model.embed(prompt, image, references))
         # Attention looks back only, so that padding on the right needs no mask.
         return self.model.language(nn.utils.rnn.pad_sequence(rows, batch_first=True)), alignment
