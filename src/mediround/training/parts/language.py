@@ -31,7 +31,7 @@ from mediround.training.parts.lookups import Lookups, written
 from mediround.training.parts.merged_adapter import MergedAdapter
 from mediround.training.parts.recipe import Recipe
 from mediround.training.parts.replay import replayed
-from mediround.training.progress import Ledger, cosine, trained
+from mediround.training.progress import Ledger, cosine
 
 Batch = Sequence[tuple[Sample, Prompt]]
 
@@ -144,7 +144,8 @@ class LanguagePart:
                 self.ledger.log(step=step, **losses)
             if (step + 1) % self.settings.watch_every == 0 and step >= alone:
                 self.ledger.log(step=step + 1, validation=self.validate())
-        tensors = trained(self.heads) | self.adapter.tensors("language.inner.")
+        heads = {name: each.detach() for name, each in self.heads.named_parameters()}
+        tensors = heads | self.adapter.tensors("language.inner.")
         write_tensors(self.ledger.folder / "language.safetensors", tensors, {})
 
     def _reference_step(self, step: int) -> dict[str, float]:
