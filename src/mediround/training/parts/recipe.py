@@ -71,8 +71,8 @@ class LanguageRecipe:
     ``start`` is a model (a preset with weights or a folder) whose language part training goes on
     from; ``mixture`` what dialogues are drawn; ``replay_share`` of the draws are plain chat.
     What has a rate of 0 stays as it is. Classifiers that hold perception to the names are no part
-    of a model and begin anew with every run: while they are learned they pull a trained perception
-    astray, unless it is kept (rates and ``alignment_weight`` 0).
+    of a model and begin anew with every run: while they are learned they may pull a trained
+    perception astray, unless it is kept (rates and ``alignment_weight`` 0).
     """
 
     start: str | None = None
