@@ -49,7 +49,9 @@ def list_(*, as_json: Json = False) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for column in ("name", "size", "licence", "state", "source SHA-256"):
-        table.add_column(column, justify="right" if column == "size" else "left", no_wrap=True)
+        table.add_column(
+            column, justify="right" if column == "size" else "left", no_wrap=column != "licence"
+        )
     for row in rows:
         size = f"{row['bytes'] / 1e6:.0f} MB"
         digest = f"{row['source_sha256'][:12]}…" if row["source_sha256"] else "–"
