@@ -59,13 +59,17 @@ def test_slices_turn_and_a_dialogue_stays_on_its_own(
     page.locator("#canvas[data-shown*='/coronal/']").wait_for()
 
 
-def test_sessions_are_listed_renamed_resumed_and_deleted(
-    page: Page, server: Server, volume: Path
-) -> None:
+def _own_session(page: Page, server: Server, volume: Path) -> str:
     page.goto(server.url)
     open_file(page, volume)
     ask(page, "Segment the liver.")
-    own = session(page)["id"]
+    return str(session(page)["id"])
+
+
+def test_sessions_are_listed_renamed_resumed_and_deleted(
+    page: Page, server: Server, volume: Path
+) -> None:
+    own = _own_session(page, server, volume)
     page.fill("#top .title", "Tuesday's volume")
     page.keyboard.press("Enter")
     page.click("[aria-label^='MediRound']")
@@ -91,10 +95,7 @@ def test_sessions_are_listed_renamed_resumed_and_deleted(
 def test_a_question_about_a_session_outlasts_a_newer_list(
     page: Page, server: Server, volume: Path
 ) -> None:
-    page.goto(server.url)
-    open_file(page, volume)
-    ask(page, "Segment the liver.")
-    own = session(page)["id"]
+    own = _own_session(page, server, volume)
     lists: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -104,6 +105,8 @@ def test_a_question_about_a_session_outlasts_a_newer_list(
     page.click("[aria-label=Sessions]")
     entry = page.locator(f".popover [data-session='{own}']")
     entry.locator("[aria-label^=Delete]").click()
+    while not lists:
+        page.wait_for_timeout(20)
     with page.expect_response("**/v1/sessions"):
         lists.pop().continue_()
     page.wait_for_timeout(300)

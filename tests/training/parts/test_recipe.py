@@ -64,6 +64,7 @@ def test_a_data_set_of_label_maps_says_how_its_images_are_made(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        (SMALL.replace("share = 1", "share = 1\nrepetitions = 2"), "has 2 repetitions"),
         ("colour = 1\n" + SMALL, r"recipe.toml has the unknown keys \['colour'\]"),
         (SMALL.replace("steps", "stops"), r"recipe.toml.masks has the unknown keys \['stops'\]"),
         (SMALL + "tilt = 3", r"datasets\[0\].augmentation has the unknown keys \['tilt'\]"),

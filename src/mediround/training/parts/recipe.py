@@ -37,6 +37,13 @@ class DatasetRecipe:
     repetitions: int = 1
     augmentation: Augmentation = field(default_factory=Augmentation)
 
+    def __post_init__(self) -> None:
+        if self.repetitions < 1 or (self.repetitions > 1 and self.synthesis is None):
+            raise ConfigError(
+                f"{self.folder} has {self.repetitions} repetitions",
+                expected="1, or more with [datasets.synthesis]",
+            )
+
     def open(self, data: Path) -> NnunetFolder:
         """The data set below ``data``."""
         return NnunetFolder(data / self.folder, self.synthesis, self.repetitions)
