@@ -13,12 +13,14 @@ image ──> segmenter.trunk ──┬─> perception.image ──────�
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from mediround.config import ModelConfig
 from mediround.model.kv_cache import KeyValueCache
+from mediround.model.names import Names
 from mediround.model.parts import (
     SegProjection,
     build_codebook,
@@ -26,6 +28,7 @@ from mediround.model.parts import (
     build_judge,
     build_perception,
 )
+from mediround.model.perception import Perception
 from mediround.model.roles import LanguageRole, PromptJudge, SegmenterRole
 from mediround.prompt import IMAGE_KEY, Prompt
 
@@ -199,6 +202,31 @@ class MediRound(nn.Module):
         first = len(vectors) - (self.config.seg_state == "before")
         states = hidden[first : first + len(tokens)][tokens == self.language.seg]
         return Spoken(tuple(ids), states, torch.ones(len(states), device=states.device))
+
+    @cached_property
+    def names(self) -> Names | None:
+        """The names that tokens of masks are near; None where no such names were trained."""
+        if self.codebook is None or not isinstance(self.perception, Perception):
+            return None
+        return Names(self.language, self.config.entities, self.perception.reference.tokens)
+
+    def same(self, states: Tensor, references: Tensor) -> Tensor:
+        """Whether an answer means the very structure that an earlier mask shows.
+
+        Args:
+            states: (N, W), at each ``[SEG]``.
+            references: (M, R, W), tokens of masks, as :meth:`refer` makes them.
+
+        Returns:
+            Probabilities (N, M), 0..1: over all structures that the model knows, that of meaning
+            one times that of the mask being taken for it. Zeros where it knows no names.
+        """
+        if self.codebook is None or self.names is None:
+            return states.new_zeros((len(states), len(references)))
+        assert isinstance(self.perception, Perception)
+        meant = self.codebook.chances(self.projection(states.float())).exp()
+        taken = self.names.chances(references[:, self.perception.own]).exp()
+        return meant @ taken[:, :-1].T
 
     def draw(self, image: ImageFeatures, states: Tensor) -> Drawn:
         """Masks and scores for ``[SEG]`` states (N, W), N at least 1; bad masks are corrected."""

@@ -95,7 +95,11 @@ def _between(axis: Tensor, low: Tensor, high: Tensor, part: int, parts: int) -> 
 
 
 class Perception(PerceptionRole):
-    """Both read from the segmenter's own features, so that referring costs no second encoding."""
+    """Both read from the segmenter's own features, so that referring costs no second encoding.
+
+    Attributes:
+        own: which of a mask's tokens say what it is.
+    """
 
     image: ImageTokens
     reference: ReferenceTokens
@@ -105,12 +109,14 @@ class Perception(PerceptionRole):
         perception, _ = _settings(config)
         self.image_tokens = perception.image_grid**2
         form: list[int | str] = [perception.reference_tokens]
+        self.own = slice(perception.reference_tokens)
         self.image = ImageTokens(config)
         self.reference = ReferenceTokens(config)
         self.surroundings: Surroundings | None = None
         if perception.neighbours:
             self.surroundings = Surroundings(config)
             form = [" size", 1 + perception.reference_tokens]
+            self.own = slice(1, 1 + perception.reference_tokens)  # behind the size
             for kind in perception.neighbours:
                 form += [NEIGHBOUR_WORDS[kind], 1]
         self.reference_form = tuple(form)

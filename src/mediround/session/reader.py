@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mediround.data.words.wording import answer_absent
-from mediround.dialogue import Dialogue
+from mediround.dialogue import Dialogue, Entity, markers
 from mediround.errors import QueryError
+from mediround.geometry import mask_to_box
 from mediround.model.kv_cache import KeyValueCache
 from mediround.model.mediround import Drawn, ImageFeatures, MediRound, Spoken
 from mediround.model.view import View
@@ -19,11 +21,16 @@ from mediround.prompt import IMAGE_KEY, Prompt
 
 LONGEST_ANSWER = 64
 """Most tokens of an answer."""
+_LIKELY = 0.5
+"""An answer that means the structure of a referenced mask with more than this takes that mask."""
 
 
 @dataclass(frozen=True)
 class Answer:
     """What the model said and drew.
+
+    A structure that the question shows as a mask is not drawn again: it keeps that mask, which a
+    person may have drawn or corrected.
 
     Attributes:
         text: with ``[n]`` where it drew, counted from the first new number.
@@ -35,6 +42,30 @@ class Answer:
     text: str
     masks: NDArray[np.bool_]
     scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A mask that the question refers to, and its tokens."""
+
+    entity: Entity
+    tokens: Tensor
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        assert self.entity.mask is not None  # or the question would have been refused
+        return self.entity.mask.decode()
+
+    @property
+    def has_shape(self) -> bool:
+        """A rectangle says where something is, and not what it looks like."""
+        box = mask_to_box(self.mask)
+        return box is not None and int(self.mask.sum()) < box.width * box.height
+
+    @property
+    def score(self) -> float:
+        """What a person drew counts as right."""
+        return 1.0 if self.entity.score is None else self.entity.score
 
 
 class Reader:
@@ -95,12 +126,14 @@ class Reader:
             ids = self.model.prompter.answer(text, first)
             spoken = self.model.repeat(vectors, self._cache, ids)
         self._cache.append([*marks[good:], *spoken.ids])
-        return self._draw(spoken, first)
+        entities = {entity.id: entity for entity in dialogue.entities()}
+        shown = [_Shown(entities[key], references[key]) for key in markers(query)]
+        return self._draw(spoken, first, shown)
 
     def _heard(self, told: Callable[[str], None], first: int) -> Callable[[Sequence[int]], None]:
         return lambda ids: told(self.model.prompter.text(ids, first))
 
-    def _draw(self, spoken: Spoken, first: int) -> Answer:
+    def _draw(self, spoken: Spoken, first: int, shown: Sequence["_Shown"]) -> Answer:
         text = self.model.prompter.text(spoken.ids, first)
         if len(spoken.states) == 0:
             empty = np.zeros((0, *self.view.size), dtype=bool)
@@ -109,8 +142,27 @@ class Reader:
         # A mask may be well drawn and yet of the wrong structure: doubt about that counts too. Its
         # two readings answer one question, so that their geometric mean counts, not their product.
         judged = drawn.scores * (drawn.certainty * spoken.certainty).sqrt()
-        scores = judged.float().numpy(force=True)
-        return Answer(text, self.view.masks(drawn.logits), scores)
+        masks, scores = self.view.masks(drawn.logits), judged.float().numpy(force=True)
+        self._keep(shown, spoken, masks, scores)
+        return Answer(text, masks, scores)
+
+    def _keep(
+        self,
+        shown: Sequence["_Shown"],
+        spoken: Spoken,
+        masks: NDArray[np.bool_],
+        scores: NDArray[np.float32],
+    ) -> None:
+        """Put the masks of ``shown`` in place of those drawn of the same structures."""
+        kept = [each for each in shown if each.has_shape]
+        if not kept:
+            return
+        chances = self.model.same(spoken.states, torch.stack([each.tokens for each in kept]))
+        likeliest, places = chances.max(1)
+        for row in (likeliest > _LIKELY).nonzero()[:, 0].tolist():
+            mark = kept[int(places[row])]
+            masks[row] = mark.mask
+            scores[row] = mark.score * float((likeliest[row] * spoken.certainty[row]).sqrt())
 
     def _contents(
         self, dialogue: Dialogue, prompt: Prompt

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mediround.model.language_model import LanguageModel
+from mediround.model.names import Names
 
 UNKNOWN = -1
 """Stands for a neighbour that is not there, or that is not the only one."""
@@ -34,7 +35,7 @@ class Alignment(nn.Module):
     Args:
         language: whose word vectors are the goal.
         entities: names; labels count in their order.
-        reference_tokens: tokens of a name; longer names are cut.
+        reference_tokens: tokens of a name.
     """
 
     words: Tensor
@@ -47,19 +48,10 @@ class Alignment(nn.Module):
         self.name = nn.Linear(language.width * reference_tokens, len(entities))
         self.neighbour = nn.Linear(language.width, len(entities))
         self.cell = nn.Linear(language.width, len(entities))
-        table = language.inner.get_input_embeddings().weight
-        assert isinstance(table, Tensor)
-        self.scale = float(table.detach().float().std())
-        words = torch.zeros(len(entities), reference_tokens, language.width)
-        meaning = torch.zeros(len(entities), language.width)
-        for index, name in enumerate(entities):
-            ids = torch.tensor(language.tokenizer.encode(" " + name))
-            with torch.no_grad():
-                vectors = language.embed(ids).float()
-            words[index, : len(ids)] = vectors[:reference_tokens]
-            meaning[index] = vectors.mean(0)
-        self.register_buffer("words", words / words[words.abs().sum(-1) > 0].std(), False)
-        self.register_buffer("meaning", meaning / meaning.std(), False)
+        names = Names(language, entities, reference_tokens)
+        self.scale = names.scale
+        self.register_buffer("words", names.words, False)
+        self.register_buffer("meaning", names.meaning, False)
 
     def names(self, tokens: Tensor, labels: Sequence[int]) -> Aligned:
         """Tokens (N, R, W) of masks of these entities."""

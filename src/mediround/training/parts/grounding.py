@@ -37,8 +37,6 @@ class Grounding:
         self.store, self.talks = store, talks
         around = perception.surroundings
         self.kinds = () if around is None else around.kinds
-        first = 0 if around is None else 1  # behind the size
-        self.own = slice(first, first + perception.reference.tokens)
 
     def measure(
         self, views: Sequence[tuple[int, Mapping[str, NDArray[np.bool_]]]]
@@ -65,12 +63,13 @@ class Grounding:
     def masks(self, row: int, tokens: Tensor, names: Sequence[str]) -> tuple[Aligned, Aligned]:
         """Tokens (N, R, W) of one view's masks against their names and their neighbours' names."""
         index = self.store.entities.index
-        known = self.alignment.names(tokens[:, self.own], [index(name) for name in names])
+        own = self.perception.own
+        known = self.alignment.names(tokens[:, own], [index(name) for name in names])
         if not self.kinds:
             return known, Aligned(tokens.new_zeros(()), 0.0, 0)
         around = self.talks.neighbours(row, names, self.kinds)
         labels = [[UNKNOWN if n is None else index(n) for n in each] for each in around]
-        return known, self.alignment.neighbours(tokens[:, self.own.stop :], labels)
+        return known, self.alignment.neighbours(tokens[:, own.stop :], labels)
 
     def cells(self, row: int, tokens: Tensor) -> Tensor:
         """Image tokens (cells, W) of one view against what covers their cells: a mean loss."""
