@@ -1,8 +1,9 @@
 """Stage 1, second part: the language model learns to read masks and to say codes.
 
 Four steps, each resumable: the reference encoder alone learns to say the names of masks in the
-model's own word vectors; the language model alone to read what references say, of made-up masks;
-then "what is [R]" with the words held equal; then all dialogues.
+model's own word vectors, after the classifiers that hold it to them; the language model alone to
+read what references say, of made-up masks; then "what is [R]" with the words held equal; then all
+dialogues.
 """
 
 from collections.abc import Sequence
@@ -126,15 +127,18 @@ class LanguagePart:
 
     def train(self) -> None:
         """Run all steps, then write ``language.safetensors``."""
-        alone = self.settings.reference_steps
+        classified = self.settings.classifier_steps
+        alone = classified + self.settings.reference_steps
         before = alone + self.settings.lookup_steps
         total = before + self.settings.steps
         steps = self.ledger.steps("language", total, self.modules, self.optimiser)
         for place, step in enumerate(steps):
             if place == 0:
                 self.adapter.publish()  # its factors may have just been restored
-            if step < alone:
-                losses = self._reference_step(step)
+            if step < classified:
+                losses = self._classifier_step(step)
+            elif step < alone:
+                losses = self._reference_step(step - classified)
             elif step < before:
                 losses = self._lookup_step(step - alone)
             else:
@@ -147,6 +151,14 @@ class LanguagePart:
         heads = {name: each.detach() for name, each in self.heads.named_parameters()}
         tensors = heads | self.adapter.tensors("language.inner.")
         write_tensors(self.ledger.folder / "language.safetensors", tensors, {})
+
+    def _classifier_step(self, step: int) -> dict[str, float]:
+        """The classifiers alone, on what perception says now."""
+        rng = np.random.default_rng((self.recipe.seed, 6, step))
+        loss, seen = self.grounding.measure(self.talks.draw_masks(12, rng))
+        loss.backward(inputs=list(self.alignment.parameters()))
+        self._update(step, self.settings.classifier_steps, self.settings.alignment_boost)
+        return seen
 
     def _reference_step(self, step: int) -> dict[str, float]:
         """Perception alone: many masks and the cells of their images."""

@@ -78,8 +78,8 @@ class LanguageRecipe:
     ``start`` is a model (a preset with weights or a folder) whose language part training goes on
     from; ``mixture`` what dialogues are drawn; ``replay_share`` of the draws are plain chat.
     What has a rate of 0 stays as it is. Classifiers that hold perception to the names are no part
-    of a model and begin anew with every run: while they are learned they may pull a trained
-    perception astray, unless it is kept (rates and ``alignment_weight`` 0).
+    of a model and begin anew with every run: they may pull a trained perception astray while they
+    are learned, unless they have ``classifier_steps`` of their own before.
     """
 
     start: str | None = None
@@ -88,6 +88,7 @@ class LanguageRecipe:
     replay_answers: int = 4  # of the pretrained model, to each plain question
     cell_weight: float = 0.3  # of the image tokens' alignment with the names of what they show
     neighbour_rate: float = 1e-4
+    classifier_steps: int = 0  # of the classifiers alone, perception as it is
     reference_steps: int = 400
     lookup_steps: int = 0  # of questions about made-up masks alone
     lookup_boost: float = 2.0  # of all rates in these steps
@@ -99,7 +100,7 @@ class LanguageRecipe:
     head_rate: float = 1e-3
     image_rate: float = 2e-4
     reference_rate: float = 1e-4  # drifts away from the names when it is as fast as the heads
-    alignment_boost: float = 10.0  # of all rates while the reference encoder learns alone
+    alignment_boost: float = 10.0  # of all rates while classifiers or perception learn alone
     alignment_weight: float = 0.3
     warmup: int = 20
     twin_share: float = 0.35
