@@ -66,3 +66,14 @@ def test_training_goes_on_from_a_trained_model(
     own, others = part.segmenter.state_dict(), trained.segmenter.state_dict()
     assert all(torch.equal(own[name], tensor) for name, tensor in others.items())
     assert np.isfinite(part.step(5))
+
+
+def test_codes_that_are_known_are_kept_while_new_ones_are_learned(
+    recipe: Recipe, store: FeatureStore, tmp_path: Path
+) -> None:
+    masks = dataclasses.replace(recipe.masks, code_steps=10, code_rate=1e-2, warmup=1)
+    part = MasksPart(dataclasses.replace(recipe, masks=masks), store, tmp_path / "masks")
+    before = part.codes.tokens.detach().clone()
+    part.step(1)
+    changed = (part.codes.tokens != before).flatten(1).any(1)
+    assert changed.tolist() == [False, True, False]

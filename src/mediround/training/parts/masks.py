@@ -72,10 +72,11 @@ class MasksPart:
         self._choose_trainable()
         vision, decoder = self.segmenter.vision, self.segmenter.decoder
         tail = [*vision.layers[-1].parameters(), *vision.neck.parameters()]
-        rest = [*decoder.parameters(), self.segmenter.no_mask, *self.codes.parameters()]
+        rest = [*decoder.parameters(), self.segmenter.no_mask]
         groups = [
             {"params": [p for p in rest if p.requires_grad], "lr": self.settings.rate},
             {"params": [p for p in tail if p.requires_grad], "lr": self.settings.tail_rate},
+            {"params": [self.codes.tokens], "lr": self.settings.code_rate, "weight_decay": 0.0},
         ]
         self.optimiser = torch.optim.AdamW(groups, weight_decay=0.01)
         self.schedule = [group["lr"] for group in self.optimiser.param_groups]
@@ -91,7 +92,7 @@ class MasksPart:
         self.shares = shares / shares.sum()
 
     def _go_on_from(self, name: str) -> None:
-        """Take a trained model's segmenter, and its codes for the entities that it knows."""
+        """Take a trained model's segmenter, and keep its codes of the entities that it knows."""
         other = load_unmerged(name)
         self.segmenter.load_state_dict(other.segmenter.state_dict())
         if other.codebook is None:
@@ -100,6 +101,8 @@ class MasksPart:
         for row, entity in enumerate(self.store.entities):
             if entity in rows:
                 self.codes.tokens.data[row] = other.codebook.codes.data[rows[entity]]
+        new = torch.tensor([entity not in rows for entity in self.store.entities])
+        self.codes.tokens.register_hook(lambda gradient: gradient * new[:, None, None])
 
     def _choose_trainable(self) -> None:
         self.segmenter.requires_grad_(False).eval()  # batch norms keep their statistics

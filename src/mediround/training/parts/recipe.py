@@ -53,8 +53,8 @@ class DatasetRecipe:
 class MasksRecipe:
     """Training of decoder, entity codes and the encoder's tail on cached features.
 
-    ``start`` is a model (a preset with weights or a folder) whose segmenter, and codes of the
-    entities that it knows, training goes on from.
+    ``start`` is a model (a preset with weights or a folder) whose segmenter training goes on from,
+    and whose codes stay as they are: what speaks them keeps its words.
     """
 
     start: str | None = None
@@ -65,6 +65,7 @@ class MasksRecipe:
     tail_rate: float = 5e-5
     warmup: int = 50
     code_steps: int = 500  # after these the codes are fixed, so that the language part can aim
+    code_rate: float = 2e-4
     code_noise: float = 0.1  # relative to a code's spread, once fixed
     absent_share: float = 0.15
     balanced_share: float = 0.0  # of views chosen for an entity, each entity as often as any other
