@@ -23,6 +23,7 @@ from torch import Tensor
 
 from mediround.dialogue import Dialogue
 from mediround.errors import InputError, QueryError, UnknownReferenceError
+from mediround.model.mediround import Drawn, ImageFeatures
 from mediround.session import Model, Session
 from mediround.session.entities import SessionEntity
 from mediround.session.source import Source
@@ -446,6 +447,27 @@ def test_a_kept_mask_is_no_better_than_it_was(
     corrected = session.ask("What is [1]?", text="It is [3].").entities[0]
     assert np.array_equal(shape_of(corrected), square ^ shape_of(again))
     assert corrected.score == pytest.approx(0.9)
+
+
+def test_a_better_drawing_is_not_given_up_for_a_doubtful_likeness(
+    certain: Model,
+    picture: Pictures,
+    square: NDArray[np.bool_],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw = certain.network.draw
+
+    def well_drawn(image: ImageFeatures, states: Tensor) -> Drawn:
+        drawn = draw(image, states)
+        return replace(drawn, scores=torch.full_like(drawn.scores, 0.95))
+
+    monkeypatch.setattr(certain.network, "draw", well_drawn)
+    session, shape = certain.open(picture(1)), square.copy()
+    shape[20, 10] = False
+    session.add_mask(shape)
+    answer = session.ask("What is [1]?", text="It is [2].").entities[0]
+    assert not np.array_equal(shape_of(answer), shape)
+    assert answer.score == pytest.approx(0.95)
 
 
 def test_a_rectangle_only_says_where(

@@ -22,15 +22,15 @@ from mediround.prompt import IMAGE_KEY, Prompt
 LONGEST_ANSWER = 64
 """Most tokens of an answer."""
 _LIKELY = 0.5
-"""An answer that means the structure of a referenced mask with more than this takes that mask."""
+"""Only an answer that means the structure of a referenced mask with more than this may take it."""
 
 
 @dataclass(frozen=True)
 class Answer:
     """What the model said and drew.
 
-    A structure that the question shows as a mask is not drawn again: it keeps that mask, which a
-    person may have drawn or corrected.
+    A structure that the question shows as a mask keeps that mask, which a person may have drawn or
+    corrected, unless the one drawn anew has the better score.
 
     Attributes:
         text: with ``[n]`` where it drew, counted from the first new number.
@@ -159,10 +159,12 @@ class Reader:
             return
         chances = self.model.same(spoken.states, torch.stack([each.tokens for each in kept]))
         likeliest, places = chances.max(1)
+        doubts = (likeliest * spoken.certainty).sqrt().tolist()
         for row in (likeliest > _LIKELY).nonzero()[:, 0].tolist():
             mark = kept[int(places[row])]
-            masks[row] = mark.mask
-            scores[row] = mark.score * float((likeliest[row] * spoken.certainty[row]).sqrt())
+            score = mark.score * doubts[row]
+            if score > scores[row]:
+                masks[row], scores[row] = mark.mask, score
 
     def _contents(
         self, dialogue: Dialogue, prompt: Prompt
