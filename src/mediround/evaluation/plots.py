@@ -54,7 +54,7 @@ def entities(scores: Table, ci95: Table, path: Path) -> None:
 
 def judge(cases: Sequence[Case], calibration: Table, path: Path) -> None:
     """Left the judge's score against the true IoU of every mask, right their means in bins."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(9, 4.3), layout="constrained")
     left, right = figure.subplots(1, 2)
     judged = [case for case in cases if case.score is not None and case.overlap is not None]
     for dataset in sorted({case.dataset for case in judged}):
@@ -75,9 +75,11 @@ def judge(cases: Sequence[Case], calibration: Table, path: Path) -> None:
         )
     for axes in (left, right):
         axes.plot([0, 1], [0, 1], color="gray", linewidth=1, linestyle=":")
-        axes.set(xlabel="score", ylabel="IoU", xlim=(0, 1), ylim=(0, 1))
+        axes.set(xlabel="score", ylabel="IoU", xlim=(0, 1), ylim=(-0.02, 1.02))
     if judged:
-        left.legend(loc="upper left", fontsize="small")
+        # Beside the axes: masks that are right or wrong altogether fill every corner inside.
+        shown = left.get_legend_handles_labels()
+        figure.legend(*shown, loc="outside upper left", ncols=3, fontsize="small")
     _save(figure, path)
 
 
