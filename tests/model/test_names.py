@@ -12,7 +12,6 @@ from mediround.model.language_model import LanguageModel
 from mediround.model.loading import compose
 from mediround.model.mediround import MediRound
 from mediround.model.names import Names
-from mediround.model.perception import Perception
 from mediround.presets import tiny
 
 NAMES = ("liver", "spleen", "left kidney", "left lung")
@@ -59,7 +58,7 @@ def _states(model: MediRound) -> torch.Tensor:
 
 def test_an_answer_means_the_mask_of_its_own_structure(knowing: MediRound) -> None:
     assert knowing.names is not None
-    assert isinstance(knowing.perception, Perception)
+    assert knowing.perception.own is not None
     tokens = sum(p for p in knowing.perception.reference_form if isinstance(p, int))
     references = torch.zeros(2, tokens, knowing.language.width)
     spleen_and_lung = knowing.names.words[[1, 3]] * knowing.names.scale

@@ -28,7 +28,6 @@ from mediround.model.parts import (
     build_judge,
     build_perception,
 )
-from mediround.model.perception import Perception
 from mediround.model.roles import LanguageRole, PromptJudge, SegmenterRole
 from mediround.prompt import IMAGE_KEY, Prompt
 
@@ -206,9 +205,10 @@ class MediRound(nn.Module):
     @cached_property
     def names(self) -> Names | None:
         """The names that tokens of masks are near; None where no such names were trained."""
-        if self.codebook is None or not isinstance(self.perception, Perception):
+        own = self.perception.own
+        if self.codebook is None or own is None:
             return None
-        return Names(self.language, self.config.entities, self.perception.reference.tokens)
+        return Names(self.language, self.config.entities, own.stop - own.start)
 
     def same(self, states: Tensor, references: Tensor) -> Tensor:
         """Whether an answer means the very structure that an earlier mask shows.
@@ -221,11 +221,11 @@ class MediRound(nn.Module):
             Probabilities (N, M), 0..1: over all structures that the model knows, that of meaning
             one times that of the mask being taken for it. Zeros where it knows no names.
         """
-        if self.codebook is None or self.names is None:
+        names, own = self.names, self.perception.own
+        if self.codebook is None or names is None or own is None:
             return states.new_zeros((len(states), len(references)))
-        assert isinstance(self.perception, Perception)
         meant = self.codebook.chances(self.projection(states.float())).exp()
-        taken = self.names.chances(references[:, self.perception.own]).exp()
+        taken = names.chances(references[:, own]).exp()
         return meant @ taken[:, :-1].T
 
     def draw(self, image: ImageFeatures, states: Tensor) -> Drawn:

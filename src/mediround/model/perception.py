@@ -95,21 +95,18 @@ def _between(axis: Tensor, low: Tensor, high: Tensor, part: int, parts: int) -> 
 
 
 class Perception(PerceptionRole):
-    """Both read from the segmenter's own features, so that referring costs no second encoding.
-
-    Attributes:
-        own: which of a mask's tokens say what it is.
-    """
+    """Both read from the segmenter's own features, so that referring costs no second encoding."""
 
     image: ImageTokens
     reference: ReferenceTokens
+    own: slice
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         perception, _ = _settings(config)
         self.image_tokens = perception.image_grid**2
         form: list[int | str] = [perception.reference_tokens]
-        self.own = slice(perception.reference_tokens)
+        self.own = slice(0, perception.reference_tokens)
         self.image = ImageTokens(config)
         self.reference = ReferenceTokens(config)
         self.surroundings: Surroundings | None = None

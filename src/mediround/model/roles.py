@@ -63,10 +63,13 @@ class PerceptionRole(nn.Module, ABC):
         image_tokens: vectors that stand for the image.
         reference_form: how a mask is written: counts of the vectors that stand for it, and words
             of the language model between them.
+        own: which of the vectors of a mask say what it is; None where none of them are trained to
+            be like the words of its name.
     """
 
     image_tokens: int
     reference_form: tuple[int | str, ...]
+    own: slice | None = None
     image: nn.Module
     reference: nn.Module
 

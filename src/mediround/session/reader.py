@@ -133,7 +133,7 @@ class Reader:
     def _heard(self, told: Callable[[str], None], first: int) -> Callable[[Sequence[int]], None]:
         return lambda ids: told(self.model.prompter.text(ids, first))
 
-    def _draw(self, spoken: Spoken, first: int, shown: Sequence["_Shown"]) -> Answer:
+    def _draw(self, spoken: Spoken, first: int, shown: Sequence[_Shown]) -> Answer:
         text = self.model.prompter.text(spoken.ids, first)
         if len(spoken.states) == 0:
             empty = np.zeros((0, *self.view.size), dtype=bool)
@@ -148,7 +148,7 @@ class Reader:
 
     def _keep(
         self,
-        shown: Sequence["_Shown"],
+        shown: Sequence[_Shown],
         spoken: Spoken,
         masks: NDArray[np.bool_],
         scores: NDArray[np.float32],
