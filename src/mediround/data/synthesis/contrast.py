@@ -51,10 +51,14 @@ _SPREAD: Final = 0.06
 
 
 class Contrast(NamedTuple):
-    """Brightness of each label: mean and standard deviation, both (labels,), tissue in 0..1."""
+    """Brightness of each label: mean and standard deviation, both (labels,), tissue in 0..1.
+
+    ``stripped``: all but the brain is 0.
+    """
 
     means: NDArray[np.float32]
     deviations: NDArray[np.float32]
+    stripped: bool
 
 
 def draw_contrast(
@@ -76,7 +80,7 @@ def draw_contrast(
             one.
         texture: largest standard deviation inside a tissue.
         stripped_share: chance of no more than the brain: entities and FreeSurfer's labels, all
-            else as dark as air. 0 draws no random number.
+            else 0. A share of 0 draws no random number.
     """
     tissues = [_tissue(value, names) for value in values]
     groups = list(dict.fromkeys(tissues))
@@ -94,8 +98,8 @@ def draw_contrast(
     stripped = stripped_share > 0 and rng.random() < stripped_share
     brain = {*names, *_FREESURFER}
     air = np.array([value == 0 or (stripped and value not in brain) for value in values])
-    means_of[air], deviations_of[air] = darkness, 0.0
-    return Contrast(means_of, deviations_of)
+    means_of[air], deviations_of[air] = 0.0 if stripped else darkness, 0.0
+    return Contrast(means_of, deviations_of, stripped)
 
 
 def _tissue(value: int, names: Mapping[int, str]) -> str:

@@ -26,6 +26,8 @@ __all__ = ["SynthesisSettings", "SyntheticVolume", "generator"]
 
 _BACKGROUND_KNOTS = 60.0
 """Size of the smallest features of background tissues, millimetres."""
+_NOTHING = 0.01
+"""Brightness below that of any tissue, at the rim of what blur makes of a stripped brain."""
 _THIN = 0.2
 """A stack is thin below this share of its in-plane extent."""
 
@@ -126,11 +128,14 @@ class SyntheticVolume:
         rng = generator(*self._seed, index)
         signal = self._signal(index, rng)
         signal = _at_resolution(signal, self._spacing[1:], self._resolution)
+        outside = signal < _NOTHING
         signal *= np.exp(self._bias.at(index)[0])
         noisy = np.hypot(
             signal + self._noise * rng.standard_normal(signal.shape, dtype=np.float32),
             self._noise * rng.standard_normal(signal.shape, dtype=np.float32),
         )
+        if self._contrast.stripped:
+            noisy[outside] = 0  # what strips a head comes after the scanner, with its noise
         shown = 235 * np.clip(noisy, 0, None) ** self._gamma
         like = self.labels.slice(index, self.plane)
         return Image(
