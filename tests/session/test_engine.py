@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,13 +18,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from numpy.typing import NDArray
-from torch import Tensor
 
 from mediround.dialogue import Dialogue
 from mediround.errors import InputError, QueryError, UnknownReferenceError
-from mediround.model.mediround import Drawn, ImageFeatures
 from mediround.session import Model, Session
-from mediround.session.entities import SessionEntity
 from mediround.session.source import Source
 
 Pictures = Callable[[int], NDArray[np.float64]]
@@ -403,80 +399,3 @@ def test_what_the_model_never_learned_is_unsure(
     answers = ("The liver is [1].", "The spleen is [2].", "It is [3].", "The frobnicator is [4].")
     found = [session.ask("Segment this.", text=text).entities[0].status for text in answers]
     assert found == ["ok", "unsure", "ok", "unsure"]
-
-
-def shape_of(entity: SessionEntity) -> NDArray[np.bool_]:
-    assert entity.mask is not None
-    return entity.mask
-
-
-@pytest.fixture
-def certain(make_model: Callable[[], Model], monkeypatch: pytest.MonkeyPatch) -> Model:
-    """A model that takes every answer for the structure of the first mask referred to."""
-    model = make_model()
-
-    def same(states: Tensor, references: Tensor) -> Tensor:
-        chances = torch.zeros(len(states), len(references))
-        chances[:, 0] = 0.81
-        return chances
-
-    monkeypatch.setattr(model.network, "same", same)
-    return model
-
-
-def test_what_is_shown_as_a_mask_is_not_drawn_again(
-    certain: Model, picture: Pictures, square: NDArray[np.bool_]
-) -> None:
-    session, shape = certain.open(picture(1)), square.copy()
-    shape[20, 10] = False
-    session.add_mask(shape)
-    answer = session.ask("What is [1]?", text="It is [2].").entities[0]
-    assert np.array_equal(shape_of(answer), shape)
-    assert answer.score == pytest.approx(0.9)  # a person's mask counts as right
-
-
-def test_a_kept_mask_is_no_better_than_it_was(
-    certain: Model, picture: Pictures, square: NDArray[np.bool_]
-) -> None:
-    session = certain.open(picture(1))
-    drawn = session.ask("Liver?", text="It is [1].").entities[0]
-    again = session.ask("What is [1]?", text="It is [2].").entities[0]
-    assert np.array_equal(shape_of(again), shape_of(drawn))
-    assert again.score == pytest.approx(0.9 * (drawn.score or 0))
-    drawn.replace(square ^ shape_of(drawn))
-    corrected = session.ask("What is [1]?", text="It is [3].").entities[0]
-    assert np.array_equal(shape_of(corrected), square ^ shape_of(again))
-    assert corrected.score == pytest.approx(0.9)
-
-
-def test_a_better_drawing_is_not_given_up_for_a_doubtful_likeness(
-    certain: Model,
-    picture: Pictures,
-    square: NDArray[np.bool_],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    draw = certain.network.draw
-
-    def well_drawn(image: ImageFeatures, states: Tensor) -> Drawn:
-        drawn = draw(image, states)
-        return replace(drawn, scores=torch.full_like(drawn.scores, 0.95))
-
-    monkeypatch.setattr(certain.network, "draw", well_drawn)
-    session, shape = certain.open(picture(1)), square.copy()
-    shape[20, 10] = False
-    session.add_mask(shape)
-    answer = session.ask("What is [1]?", text="It is [2].").entities[0]
-    assert not np.array_equal(shape_of(answer), shape)
-    assert answer.score == pytest.approx(0.95)
-
-
-def test_a_rectangle_only_says_where(
-    certain: Model, model: Model, picture: Pictures, square: NDArray[np.bool_]
-) -> None:
-    drawn = []
-    for each in (certain, model):
-        session = each.open(picture(1))
-        session.add_mask(square)
-        drawn.append(shape_of(session.ask("What is [1]?", text="It is [2].").entities[0]))
-    assert np.array_equal(drawn[0], drawn[1])
-    assert not np.array_equal(drawn[0], square)

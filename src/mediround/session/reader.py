@@ -29,8 +29,8 @@ _LIKELY = 0.5
 class Answer:
     """What the model said and drew.
 
-    A structure that the question shows as a mask keeps that mask, which a person may have drawn or
-    corrected, unless the one drawn anew has the better score.
+    A structure that the question shows as a mask keeps that mask, unless the one drawn anew has the
+    better score; a mask that a person has corrected is kept in any case.
 
     Attributes:
         text: with ``[n]`` where it drew, counted from the first new number.
@@ -163,7 +163,7 @@ class Reader:
         for row in (likeliest > _LIKELY).nonzero()[:, 0].tolist():
             mark = kept[int(places[row])]
             score = mark.score * doubts[row]
-            if score > scores[row]:
+            if mark.entity.status == "corrected" or score > scores[row]:
                 masks[row], scores[row] = mark.mask, score
 
     def _contents(

@@ -65,7 +65,7 @@ class MasksRecipe:
     tail_rate: float = 5e-5
     warmup: int = 50
     code_steps: int = 500  # after these the codes are fixed, so that the language part can aim
-    code_rate: float = 2e-4
+    code_rate: float = 2e-4  # of codes that the model of ``start`` does not have
     code_noise: float = 0.1  # relative to a code's spread, once fixed
     absent_share: float = 0.15
     balanced_share: float = 0.0  # of views chosen for an entity, each entity as often as any other

@@ -1,0 +1,115 @@
+"""A structure that a question shows as a mask keeps that mask, where it is the better one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mediround.model.mediround import Drawn, ImageFeatures
+from mediround.session import Model
+from mediround.session.entities import SessionEntity
+
+Pictures = Callable[[int], NDArray[np.float64]]
+
+
+def shape_of(entity: SessionEntity) -> NDArray[np.bool_]:
+    assert entity.mask is not None
+    return entity.mask
+
+
+def draw_well(model: Model, patch: pytest.MonkeyPatch) -> None:
+    """Let the judge find everything well drawn."""
+    draw = model.network.draw
+
+    def well_drawn(image: ImageFeatures, states: Tensor) -> Drawn:
+        drawn = draw(image, states)
+        return replace(drawn, scores=torch.full_like(drawn.scores, 0.95))
+
+    patch.setattr(model.network, "draw", well_drawn)
+
+
+@pytest.fixture
+def certain(make_model: Callable[[], Model], monkeypatch: pytest.MonkeyPatch) -> Model:
+    """A model that takes every answer for the structure of the first mask referred to."""
+    model = make_model()
+
+    def same(states: Tensor, references: Tensor) -> Tensor:
+        chances = torch.zeros(len(states), len(references))
+        chances[:, 0] = 0.81
+        return chances
+
+    monkeypatch.setattr(model.network, "same", same)
+    return model
+
+
+def test_what_is_shown_as_a_mask_is_not_drawn_again(
+    certain: Model, picture: Pictures, square: NDArray[np.bool_]
+) -> None:
+    session, shape = certain.open(picture(1)), square.copy()
+    shape[20, 10] = False
+    session.add_mask(shape)
+    answer = session.ask("What is [1]?", text="It is [2].").entities[0]
+    assert np.array_equal(shape_of(answer), shape)
+    assert answer.score == pytest.approx(0.9)  # a person's mask counts as right
+
+
+def test_a_kept_mask_is_no_better_than_it_was(
+    certain: Model, picture: Pictures, square: NDArray[np.bool_]
+) -> None:
+    session = certain.open(picture(1))
+    drawn = session.ask("Liver?", text="It is [1].").entities[0]
+    again = session.ask("What is [1]?", text="It is [2].").entities[0]
+    assert np.array_equal(shape_of(again), shape_of(drawn))
+    assert again.score == pytest.approx(0.9 * (drawn.score or 0))
+    drawn.replace(square ^ shape_of(drawn))
+    corrected = session.ask("What is [1]?", text="It is [3].").entities[0]
+    assert np.array_equal(shape_of(corrected), square ^ shape_of(again))
+    assert corrected.score == pytest.approx(0.9)
+
+
+def test_a_better_drawing_is_not_given_up_for_a_doubtful_likeness(
+    certain: Model,
+    picture: Pictures,
+    square: NDArray[np.bool_],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw_well(certain, monkeypatch)
+    session, shape = certain.open(picture(1)), square.copy()
+    shape[20, 10] = False
+    session.add_mask(shape)
+    answer = session.ask("What is [1]?", text="It is [2].").entities[0]
+    assert not np.array_equal(shape_of(answer), shape)
+    assert answer.score == pytest.approx(0.95)
+
+
+def test_a_correction_stands_against_any_drawing(
+    certain: Model,
+    picture: Pictures,
+    square: NDArray[np.bool_],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw_well(certain, monkeypatch)
+    session, shape = certain.open(picture(1)), square.copy()
+    shape[20, 10] = False
+    session.ask("Liver?", text="It is [1].").entities[0].replace(shape)
+    answer = session.ask("What is [1]?", text="It is [2].").entities[0]
+    assert np.array_equal(shape_of(answer), shape)
+    assert answer.score == pytest.approx(0.9)
+
+
+def test_a_rectangle_only_says_where(
+    certain: Model, model: Model, picture: Pictures, square: NDArray[np.bool_]
+) -> None:
+    drawn = []
+    for each in (certain, model):
+        session = each.open(picture(1))
+        session.add_mask(square)
+        drawn.append(shape_of(session.ask("What is [1]?", text="It is [2].").entities[0]))
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], square)
