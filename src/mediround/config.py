@@ -224,6 +224,38 @@ class CorrectionConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QuestionConfig:
+    """Reading from a question's words which relation it asks for.
+
+    ``relations``: what can be told apart, values of ``RelationKind`` and ``WideKind``;
+    ``layer``: the pretrained layer after which words are read; ``heads`` and ``width`` of what
+    gathers them; ``dropout`` in training.
+    """
+
+    relations: tuple[str, ...] = (
+        "identity",
+        "counterpart",
+        "larger_of",
+        "smaller_of",
+        "left_of",
+        "right_of",
+        "in_front_of",
+        "behind",
+        "between",
+        "nearest_to",
+        "touching",
+        "picture_left",
+        "picture_right",
+        "picture_above",
+        "picture_below",
+    )
+    layer: int = 12
+    heads: int = 8
+    width: int = 256
+    dropout: float = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
 class NormalisationConfig:
     """How stored pixels become the canvas' values 0..1, by modality.
 
@@ -248,7 +280,8 @@ class ModelConfig:
     before a structure is denied: it corrects for the share of absent structures in training.
     ``vision_source`` names the weights entry of encoder and decoder; None means random.
     ``entities`` are the structures that the model was trained on, where that is known; an answer
-    that names any other is marked "unsure" whatever its score.
+    that names any other is marked "unsure" whatever its score. ``questions``: how questions are
+    read beside the language model; None where they are not.
 
     ``seg_state``: the mask's prompt is made from the state "at" ``[SEG]`` or, as published, from
     the one "before" it, which predicts it. ``whole``: the model's folder holds every tensor;
@@ -265,6 +298,7 @@ class ModelConfig:
     projection: Literal["normed", "paper"] = "normed"
     seg_state: Literal["at", "before"] = "at"
     correction: CorrectionConfig = field(default_factory=CorrectionConfig)
+    questions: QuestionConfig | None = None
     normalisation: NormalisationConfig = field(default_factory=NormalisationConfig)
     dtype: str = "bfloat16"
     unsure_below: float = 0.4

@@ -39,6 +39,8 @@ def from_mapping(kind: type[T], values: Mapping[str, Any], where: str = "config"
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
+    if value is None and types.NoneType in typing.get_args(hint):
+        return None
     kinds = [each for each in typing.get_args(hint) if dataclasses.is_dataclass(each)]
     if kinds and isinstance(hint, types.UnionType):
         return from_mapping(_kind(kinds, value, where), value, where)

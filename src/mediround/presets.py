@@ -11,6 +11,7 @@ from mediround.config import (
     ModelConfig,
     NormalisationConfig,
     PerceptionConfig,
+    QuestionConfig,
     SamVitConfig,
     TinyVitConfig,
 )
@@ -41,6 +42,7 @@ def nano() -> ModelConfig:
         perception=PerceptionConfig(
             neighbours=("left_of", "right_of", "in_front_of", "behind", "nearest_to", "touching")
         ),
+        questions=QuestionConfig(),
         denial_penalty=1.5,
     )
 

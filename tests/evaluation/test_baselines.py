@@ -12,13 +12,13 @@ import pytest
 from mediround.dialogue import Dialogue, Entity, Relation, Round
 from mediround.errors import ConfigError
 from mediround.evaluation.conduct import conduct
-from mediround.evaluation.correction import corrected, corrects
 from mediround.evaluation.evaluate import evaluate
 from mediround.evaluation.location import learn, placement_of
 from mediround.evaluation.plan import EvaluationSettings
 from mediround.evaluation.pool import ModelSource
 from mediround.evaluation.selection import choose
 from mediround.evaluation.settings import BASELINES
+from mediround.evaluation.switches import corrected, corrects, deducing
 from mediround.geometry import BoolMask
 from mediround.session import Model
 
@@ -183,3 +183,14 @@ def test_correction_is_switched_and_put_back(tiny: Model) -> None:
         assert network.correcting
     finally:
         network.corrector = None
+
+
+def test_deduction_is_switched_and_put_back(tiny: Model) -> None:
+    network = tiny.network
+    with deducing(tiny, wanted=False):
+        assert [network.deducing] == [False]
+        with deducing(tiny, wanted=True):
+            assert [network.deducing] == [False]  # what is off is not switched on
+    with deducing(tiny, wanted=True):
+        assert [network.deducing] == [True]
+    assert network.deducing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -65,3 +66,16 @@ def test_an_error_does_not_leave_it_out(make_model: Callable[[], MediRound]) -> 
     with pytest.raises(KeyboardInterrupt), model.language.plain():
         raise KeyboardInterrupt
     assert torch.equal(model.language(vectors(model)), adapted)
+
+
+@torch.inference_mode()
+def test_one_thread_without_the_adapter_leaves_it_to_the_others(
+    make_model: Callable[[], MediRound],
+) -> None:
+    model = make_model()
+    model.language.merge_adapter()
+    adapted, inputs = model.language(vectors(model)), vectors(model)
+    with ThreadPoolExecutor(1) as other, model.language.plain():
+        beside = other.submit(torch.inference_mode()(model.language), inputs).result()
+        assert not torch.equal(model.language(inputs), adapted)
+    assert torch.equal(beside, adapted)

@@ -117,8 +117,8 @@ def evaluate(  # one parameter an option
         list[str] | None,
         typer.Option(
             help="Hold the dialogues as a baseline too; may be repeated; 'all' for every one: "
-            "single-round, text-rewriting, closed-set, lisa-style, segllm-style, jcm, "
-            "majority-location, named-location."
+            "single-round, text-rewriting, closed-set, lisa-style, language-alone, segllm-style, "
+            "jcm, majority-location, named-location."
         ),
     ] = None,
     boundary: Annotated[

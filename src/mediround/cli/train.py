@@ -19,14 +19,16 @@ class PartName(StrEnum):
     FEATURES = "features"
     MASKS = "masks"
     LANGUAGE = "language"
+    QUESTIONS = "questions"
     JUDGE = "judge"
+    DEDUCTION = "deduction"
     PACKAGE = "package"
 
 
 _STAGES = {
     None: list(PartName),
-    1: [PartName.FEATURES, PartName.MASKS, PartName.LANGUAGE],
-    2: [PartName.JUDGE, PartName.PACKAGE],
+    1: [PartName.FEATURES, PartName.MASKS, PartName.LANGUAGE, PartName.QUESTIONS],
+    2: [PartName.JUDGE, PartName.DEDUCTION, PartName.PACKAGE],
 }
 
 

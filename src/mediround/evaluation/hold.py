@@ -10,13 +10,13 @@ from mediround.dialogue import Dialogue
 from mediround.errors import ConfigError
 from mediround.evaluation.cases import Case, pack, unpack
 from mediround.evaluation.conduct import Prior, conduct
-from mediround.evaluation.correction import corrected, corrects
 from mediround.evaluation.journal import Journal
 from mediround.evaluation.location import LocationPriors, placement_of
 from mediround.evaluation.plan import EvaluationSettings
 from mediround.evaluation.pool import ModelSource, Progress, run
 from mediround.evaluation.selection import Chosen, Labelled, generator
 from mediround.evaluation.settings import Setting
+from mediround.evaluation.switches import corrected, corrects, deducing
 from mediround.session import Model
 
 
@@ -116,7 +116,7 @@ def _hold_slice(
                 continue  # a baseline that this model cannot be
             rng = generator(settings.seed, "references", *place)
             prior = _prior(setting, each, priors)
-            with corrected(model, setting.correction):
+            with corrected(model, setting.correction), deducing(model, setting.deduction):
                 session = model.open(each.image)
                 yield from conduct(session, dialogue, masks, setting, place, rng, prior)
 

@@ -28,6 +28,7 @@ class Setting:
             the masks that it refers to stand without any text.
         queries: "asked", or "names": every question is rewritten to the annotated names of its
             targets, so that no reference is left in it.
+        deduction: whether words and masks say, beside the language model, what a question means.
         masks: drawn by the "model", or, without any model, where the data set's commonest
             structure ("majority-location") or the target ("named-location") usually is.
         baseline: name among :data:`BASELINES`; "" for none.
@@ -38,6 +39,7 @@ class Setting:
     correction: Correction | None = None
     history: History = "kept"
     queries: Queries = "asked"
+    deduction: bool = True
     masks: Masks = "model"
     baseline: str = ""
 
@@ -60,6 +62,7 @@ BASELINES: Mapping[str, Setting] = {
         Setting(queries="names", baseline="text-rewriting"),
         Setting(text="gold", history="dropped", queries="names", baseline="closed-set"),
         Setting(references="blank", baseline="lisa-style"),
+        Setting(deduction=False, baseline="language-alone"),
         Setting(correction="off", baseline="segllm-style"),
         Setting(correction="on", baseline="jcm"),
         Setting(masks="majority-location", baseline="majority-location"),
@@ -75,6 +78,7 @@ BASELINES: Mapping[str, Setting] = {
   reach when understanding is perfect. A ceiling for names, not for masks.
 - lisa-style: the history stays in words, and reference tokens say nothing. The weights know
   reference tokens from their training, so a model trained without any may do better.
+- language-alone: what a question means is left to the language model.
 - segllm-style: reference tokens, but masks are neither judged nor corrected.
 - jcm: the paper's correction, every mask that is judged low drawn again; left out where the model
   has no corrector.

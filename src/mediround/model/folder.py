@@ -76,6 +76,8 @@ def trained_names(model: MediRound) -> list[str]:
         "codebook.",
         "judge.",
         "corrector.",
+        "questions.",
+        "deduction.",
         "language.seg_",
         "segmenter.no_mask",
         "segmenter.decoder.",

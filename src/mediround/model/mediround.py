@@ -9,6 +9,9 @@ image ──> segmenter.trunk ──┬─> perception.image ──────�
                                             │
                                             ├──> mask
                                             └──> judge ──> score ──> corrector, when it is low
+
+Beside the language model, ``questions`` reads which relation a query asks for, and :meth:`survey`
+draws all that is known, so that a session can deduce what must be meant.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from mediround.config import ModelConfig
+from mediround.model.deduction import Deduction, presence
 from mediround.model.kv_cache import KeyValueCache
 from mediround.model.names import Names
 from mediround.model.parts import (
@@ -27,7 +31,9 @@ from mediround.model.parts import (
     build_corrector,
     build_judge,
     build_perception,
+    build_questions,
 )
+from mediround.model.questions import plainly
 from mediround.model.roles import LanguageRole, PromptJudge, SegmenterRole
 from mediround.prompt import IMAGE_KEY, Prompt
 
@@ -87,7 +93,10 @@ class MediRound(nn.Module):
     Attributes:
         codebook: the prompts of the structures that it knows; None where that is not known.
         corrector: rewrites the prompts of bad masks; None where the configuration has none.
+        questions: reads from the words alone what is asked for; None where nothing does.
+        deduction: weighs which structure stands in a relation to a mask, for :meth:`survey`.
         correcting: whether :meth:`draw` uses it.
+        deducing: whether :meth:`asked` reads questions.
     """
 
     def __init__(
@@ -102,7 +111,9 @@ class MediRound(nn.Module):
         self.codebook = build_codebook(config)
         self.judge = build_judge(config)
         self.corrector = build_corrector(config)
-        self.correcting = True
+        self.questions = build_questions(config)
+        self.deduction = None if self.questions is None else Deduction()
+        self.correcting = self.deducing = True
         self.prompter = language.writer(
             self.perception.image_tokens, self.perception.reference_form
         )
@@ -210,6 +221,21 @@ class MediRound(nn.Module):
             return None
         return Names(self.language, self.config.entities, own.stop - own.start)
 
+    def asked(self, question: str) -> dict[str, float]:
+        """What ``question`` asks for: relation -> probability (0..1); the rest is anything else.
+
+        Empty where the model does not read questions apart from the dialogue.
+        """
+        if self.questions is None or not self.deducing:
+            return {}
+        words = self.language.tokenizer.encode(plainly(question))
+        ids = torch.tensor([words], device=self.device)
+        mask = torch.ones_like(ids, dtype=torch.bool)
+        with self.language.plain():
+            states = self.language.hear(ids, mask, self.questions.layer)
+        chances = self.questions(states, mask)[0].softmax(-1).tolist()
+        return dict(zip(self.questions.relations, chances, strict=False))
+
     def same(self, states: Tensor, references: Tensor) -> Tensor:
         """Whether an answer means the very structure that an earlier mask shows.
 
@@ -228,12 +254,45 @@ class MediRound(nn.Module):
         taken = names.chances(references[:, own]).exp()
         return meant @ taken[:, :-1].T
 
-    def draw(self, image: ImageFeatures, states: Tensor) -> Drawn:
-        """Masks and scores for ``[SEG]`` states (N, W), N at least 1; bad masks are corrected."""
+    def beside(self, reference: Tensor, relation: str) -> Tensor:
+        """What perception sees in ``relation`` to a mask: log probabilities (entities,).
+
+        Args:
+            reference: (R, W), tokens of the mask, as :meth:`refer` makes them.
+            relation: all structures are alike likely where no token tells it.
+        """
+        assert self.names is not None
+        neighbours, own = self.perception.neighbours, self.perception.own
+        if own is None or relation not in neighbours:
+            count = len(self.config.entities)
+            return reference.new_full((count,), 1 / count, dtype=torch.float32).log()
+        token = reference[own.stop + neighbours.index(relation)]
+        return self.names.beside(token[None])[0]
+
+    def survey(self, image: ImageFeatures) -> tuple[Tensor, Tensor]:
+        """All structures that the model knows, drawn by their codes.
+
+        Returns:
+            Mask logits (entities, 4 side, 4 side), and whether each is there, float32, 0..1.
+        """
+        assert self.codebook is not None
+        assert self.names is not None
+        assert self.deduction is not None
+        logits, scores = self._drawn(image, self.codebook.codes.float()[None])
+        numbers = presence(logits, scores, self.names.cells(image.tokens))
+        return logits, self.deduction.odds(numbers).sigmoid()
+
+    def draw(self, image: ImageFeatures, states: Tensor, structure: int | None = None) -> Drawn:
+        """Masks and scores for ``[SEG]`` states (N, W), N at least 1; bad masks are corrected.
+
+        With ``structure``, a place among those that the model knows, that one is drawn instead.
+        """
         meant = self.projection(states.float())
         if self.codebook is None:
             certainty = meant.new_ones(len(meant))
         else:
+            if structure is not None:
+                meant = self.codebook.codes[structure].float().expand_as(meant)
             certainty = self.codebook.certainty(meant)
         prompts = meant[None]
         if isinstance(self.judge, PromptJudge):

@@ -4,20 +4,26 @@ Merged, an adapter costs nothing. Its factors are kept beside the merged weight,
 the adapter is ``y = W'x - s B (A x)``: two narrow products more, and no second set of weights.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch.nn.functional as F
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 
-@dataclass
-class Switch:
-    """Whether an adapter counts; one for all layers of a model."""
+class Switch(threading.local):
+    """Whether an adapter counts, in this thread; one for all layers of a model.
 
-    on: bool = True
+    A question is read without the adapter while answers to others grow with it.
+    """
+
+    on = True
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """A copy of a model has a switch of its own."""
+        return Switch, ()
 
 
 class SwitchableLinear(nn.Module):

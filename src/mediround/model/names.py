@@ -13,6 +13,8 @@ from mediround.model.roles import LanguageRole
 
 _SHARPNESS = 16.0
 """Nats for one variance of word vectors, chosen where 285 masks cost the least log loss."""
+_CELL_SHARPNESS = 8.0
+"""The same for what an image token shows, which is often several structures."""
 _FARTHEST = 0.3
 """Distance of no name: 95 % of masks of known structures are nearer than 0.24."""
 
@@ -44,6 +46,18 @@ class Names:
                 meaning[index] = vectors.mean(0)
         self.words = words / words[words.abs().sum(-1) > 0].std()
         self.meaning = meaning / meaning.std()
+
+    def beside(self, tokens: Tensor) -> Tensor:
+        """Tokens (N, W) of neighbours -> log probabilities (N, entities)."""
+        return (-_SHARPNESS * self._apart(tokens)).log_softmax(-1)
+
+    def cells(self, tokens: Tensor) -> Tensor:
+        """Image tokens (N, W) -> probabilities (N, entities) of what each shows."""
+        return (-_CELL_SHARPNESS * self._apart(tokens)).softmax(-1)
+
+    def _apart(self, tokens: Tensor) -> Tensor:
+        scaled = tokens.float() / self.scale
+        return (scaled[:, None] - self.meaning[None]).pow(2).mean(-1)
 
     def chances(self, tokens: Tensor) -> Tensor:
         """Tokens (N, tokens, W) of masks -> log probabilities (N, entities + 1).

@@ -15,6 +15,7 @@ from mediround.model.official.clip import ClipPerception
 from mediround.model.official.mistral import MistralLanguage
 from mediround.model.official.sam import SamSegmenter
 from mediround.model.perception import Perception
+from mediround.model.questions import QuestionReader
 from mediround.model.roles import JudgeRole, LanguageRole, PerceptionRole, SegmenterRole
 from mediround.model.segmenter import Segmenter
 
@@ -80,6 +81,13 @@ def build_codebook(config: ModelConfig) -> Codebook | None:
     if not config.entities:
         return None
     return Codebook(len(config.entities), config.decoder.prompt_tokens, config.decoder.width)
+
+
+def build_questions(config: ModelConfig) -> QuestionReader | None:
+    """Random weights; None where the configuration has none."""
+    if config.questions is None:
+        return None
+    return QuestionReader(config.questions, config.language.width)
 
 
 def build_corrector(config: ModelConfig) -> Corrector | None:

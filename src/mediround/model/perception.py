@@ -112,6 +112,7 @@ class Perception(PerceptionRole):
         self.surroundings: Surroundings | None = None
         if perception.neighbours:
             self.surroundings = Surroundings(config)
+            self.neighbours = perception.neighbours
             form = [" size", 1 + perception.reference_tokens]
             self.own = slice(1, 1 + perception.reference_tokens)  # behind the size
             for kind in perception.neighbours:

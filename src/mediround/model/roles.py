@@ -6,6 +6,7 @@ A configuration names a kind for each role, :mod:`mediround.model.parts` builds 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Protocol
 
@@ -65,11 +66,13 @@ class PerceptionRole(nn.Module, ABC):
             of the language model between them.
         own: which of the vectors of a mask say what it is; None where none of them are trained to
             be like the words of its name.
+        neighbours: relations of which one vector each follows, what stands in it to the mask.
     """
 
     image_tokens: int
     reference_form: tuple[int | str, ...]
     own: slice | None = None
+    neighbours: tuple[str, ...] = ()
     image: nn.Module
     reference: nn.Module
 
@@ -168,6 +171,25 @@ class LanguageRole(nn.Module, ABC):
             past_key_values=None if cache is None else cache.tensors,
             use_cache=cache is not None,
         )
+        hidden: Tensor = out.last_hidden_state
+        return hidden
+
+    def hear(self, ids: Tensor, mask: Tensor, layers: int) -> Tensor:
+        """Words alone through the first ``layers`` layers.
+
+        Args:
+            ids: (B, N).
+            mask: (B, N) bool, False for padding on the right.
+            layers: 1 to all.
+
+        Returns:
+            (B, N, W), without the final norm; of the pretrained model inside :meth:`plain`.
+        """
+        shallow = copy(self.inner.model)
+        shallow._modules = dict(shallow._modules)  # the copy's own parts; their weights are shared
+        shallow.layers = nn.ModuleList(shallow.layers[:layers])
+        shallow.norm = nn.Identity()
+        out = shallow(inputs_embeds=self.embed(ids), attention_mask=mask, use_cache=False)
         hidden: Tensor = out.last_hidden_state
         return hidden
 

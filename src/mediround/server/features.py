@@ -72,7 +72,7 @@ class RememberingModel(Model):
     """As its base, but images are remembered up to ``most`` bytes, and beyond that on ``disk``.
 
     Several threads may compute at the same time: a network that only answers changes nothing of
-    itself. (One whose adapter is switched off for a turn does; a server never does that.)
+    itself, and its adapter is switched off for one thread alone.
     """
 
     def __init__(self, model: Model, disk: FeatureDisk, most: int) -> None:

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediround import anatomy
+from mediround.data.scene.relations import RADIOLOGICAL
 from mediround.data.words.wording import answer_unnamed
 from mediround.dialogue import MARKER, Dialogue, Entity, Round, Status
 from mediround.errors import InputError
 from mediround.geometry import box_to_mask
-from mediround.imaging import Image
+from mediround.imaging import Image, Modality
 from mediround.session.boxes import Fit, box_in_image, check_holds_structure
 from mediround.session.entities import Entities, SessionEntity
 from mediround.session.model import Model
@@ -61,7 +62,9 @@ class Session:
         self._now = 0
         with model.lock:
             self._encoded = seen = model.encode(image)
-            self._reader = Reader(model.network, seen.features, seen.view, keep=keep_cache)
+            self._reader = Reader(
+                model.network, seen.features, seen.view, _axes(image), keep=keep_cache
+            )
 
     @property
     def dialogue(self) -> Dialogue:
@@ -294,6 +297,17 @@ class Session:
         if not array.any():
             raise InputError("an empty mask", expected="at least one pixel inside")
         return array
+
+
+def _axes(image: Image) -> str | None:
+    """Where its columns and rows lead in the patient, two letters.
+
+    CT that does not say so is taken to be an axial slice in radiological display, as it was while
+    the model was trained.
+    """
+    if image.directions is not None:
+        return image.directions.right + image.directions.bottom
+    return RADIOLOGICAL if image.modality is Modality.CT else None
 
 
 def _exchanged(entities: Iterable[Entity], new: Entity) -> tuple[Entity, ...]:

@@ -3,21 +3,22 @@
 import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mediround.data.words.wording import answer_absent
-from mediround.dialogue import Dialogue, Entity, markers
+from mediround import anatomy
+from mediround.data.words.answers import said
+from mediround.data.words.wording import answer, answer_absent
+from mediround.dialogue import Dialogue, markers
 from mediround.errors import QueryError
-from mediround.geometry import mask_to_box
 from mediround.model.kv_cache import KeyValueCache
 from mediround.model.mediround import Drawn, ImageFeatures, MediRound, Spoken
 from mediround.model.view import View
 from mediround.prompt import IMAGE_KEY, Prompt
+from mediround.session.deduction import Deduced, Deducer, Shown
 
 LONGEST_ANSWER = 64
 """Most tokens of an answer."""
@@ -44,50 +45,35 @@ class Answer:
     scores: NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """A mask that the question refers to, and its tokens."""
-
-    entity: Entity
-    tokens: Tensor
-
-    @cached_property
-    def mask(self) -> NDArray[np.bool_]:
-        assert self.entity.mask is not None  # or the question would have been refused
-        return self.entity.mask.decode()
-
-    @property
-    def has_shape(self) -> bool:
-        """A rectangle says where something is, and not what it looks like."""
-        box = mask_to_box(self.mask)
-        return box is not None and int(self.mask.sum()) < box.width * box.height
-
-    @property
-    def score(self) -> float:
-        """What a person drew counts as right."""
-        return 1.0 if self.entity.score is None else self.entity.score
-
-
 class Reader:
     """Reads a growing dialogue about one image, keeping keys and values across rounds.
 
     Args:
+        axes: where columns and rows of the image lead in the patient ("LP"), if anybody knows.
         keep: False forgets everything before each answer, for comparison.
     """
 
     def __init__(
-        self, model: MediRound, image: ImageFeatures, view: View, *, keep: bool = True
+        self,
+        model: MediRound,
+        image: ImageFeatures,
+        view: View,
+        axes: str | None = None,
+        *,
+        keep: bool = True,
     ) -> None:
-        self.model, self.image, self.view, self.keep = model, image, view, keep
+        self.model, self.image, self.view, self.axes, self.keep = model, image, view, axes, keep
+        self._deducer = Deducer(model, image, view, axes)
         self._cache = KeyValueCache()
         self._references: dict[str, Tensor] = {}
         denial = model.prompter.answer(answer_absent("structure"), 1)
         self._reluctant = {denial[0]: model.config.denial_penalty}
+        self._naming = model.prompter.answer(said("is_name", "en", name="structure"), 1)[:1]
 
     @property
     def kept_bytes(self) -> int:
-        """Memory of the keys and values that are kept."""
-        return self._cache.nbytes
+        """Memory of keys and values, and of the survey, that are kept."""
+        return self._cache.nbytes + self._deducer.kept_bytes
 
     @torch.inference_mode()
     def answer(
@@ -106,6 +92,7 @@ class Reader:
         """
         if not self.keep:
             self._cache, self._references = KeyValueCache(), {}
+            self._deducer = Deducer(self.model, self.image, self.view, self.axes)
         first = sum(1 for _ in dialogue.entities()) + 1
         prompt = self.model.prompter.write(dialogue.rounds, query)
         limit = self.model.language.context - LONGEST_ANSWER
@@ -122,18 +109,54 @@ class Reader:
         if text is None:
             heard = None if told is None else self._heard(told, first)
             spoken = self.model.say(vectors, self._cache, LONGEST_ANSWER, heard, self._reluctant)
+            self._cache.append([*marks[good:], *spoken.ids])
+            if spoken.ids[:1] == self._naming and self._deducer.relates(query):
+                self._cache.truncate(len(marks) - 1)
+                barred = {**self._reluctant, spoken.ids[0]: torch.inf}
+                spoken = self.model.say(vectors[-1:], self._cache, LONGEST_ANSWER, heard, barred)
+                self._cache.append([marks[-1], *spoken.ids])
         else:
             ids = self.model.prompter.answer(text, first)
             spoken = self.model.repeat(vectors, self._cache, ids)
-        self._cache.append([*marks[good:], *spoken.ids])
+            self._cache.append([*marks[good:], *spoken.ids])
         entities = {entity.id: entity for entity in dialogue.entities()}
-        shown = [_Shown(entities[key], references[key]) for key in markers(query)]
-        return self._draw(spoken, first, shown)
+        shown = [Shown(entities[key], references[key]) for key in markers(query)]
+        named = self._names(spoken, first)
+        settled = len(spoken.states) != 1 or (named and text is not None)
+        deduced = None if settled else self._deducer.deduce(query, shown, spoken.states[0])
+        if deduced is None:
+            return self._draw(spoken, first, shown)
+        if named and not deduced.agreed:
+            spoken = self._reworded(deduced, marks, vectors[-1:], first)
+            if told is not None:
+                told(self.model.prompter.text(spoken.ids, first))
+        return self._draw_deduced(spoken, first, deduced)
+
+    def _names(self, spoken: Spoken, first: int) -> bool:
+        return bool(anatomy.load().recognise(self.model.prompter.text(spoken.ids, first)))
+
+    def _reworded(
+        self, deduced: Deduced, marks: Sequence[Hashable], last: Tensor, first: int
+    ) -> Spoken:
+        """The answer in place of one that named another structure.
+
+        Args:
+            deduced: what is meant.
+            marks: of the prompt.
+            last: (1, W), the vector at its end.
+            first: number of the mask.
+        """
+        text = answer([(self.model.config.entities[deduced.structure], first)])
+        ids = self.model.prompter.answer(text, first)
+        self._cache.truncate(len(marks) - 1)
+        spoken = self.model.repeat(last, self._cache, ids)
+        self._cache.append([marks[-1], *ids])
+        return spoken
 
     def _heard(self, told: Callable[[str], None], first: int) -> Callable[[Sequence[int]], None]:
         return lambda ids: told(self.model.prompter.text(ids, first))
 
-    def _draw(self, spoken: Spoken, first: int, shown: Sequence[_Shown]) -> Answer:
+    def _draw(self, spoken: Spoken, first: int, shown: Sequence[Shown]) -> Answer:
         text = self.model.prompter.text(spoken.ids, first)
         if len(spoken.states) == 0:
             empty = np.zeros((0, *self.view.size), dtype=bool)
@@ -146,9 +169,20 @@ class Reader:
         self._keep(shown, spoken, masks, scores)
         return Answer(text, masks, scores)
 
+    def _draw_deduced(self, spoken: Spoken, first: int, deduced: Deduced) -> Answer:
+        text = self.model.prompter.text(spoken.ids, first)
+        doubt = (deduced.certainty * float(spoken.certainty[0])) ** 0.5
+        mark = deduced.shown
+        if mark is not None:
+            return Answer(text, mark.mask[None], np.array([mark.score * doubt], np.float32))
+        other = None if deduced.agreed else deduced.structure
+        drawn = self.model.draw(self.image, spoken.states, other)
+        scores = (drawn.scores * doubt).float().numpy(force=True)
+        return Answer(text, self.view.masks(drawn.logits), scores)
+
     def _keep(
         self,
-        shown: Sequence[_Shown],
+        shown: Sequence[Shown],
         spoken: Spoken,
         masks: NDArray[np.bool_],
         scores: NDArray[np.float32],

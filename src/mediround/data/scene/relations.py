@@ -94,7 +94,7 @@ class Scene:
         self.atlas = atlas
         self.axes = axes or (RADIOLOGICAL if oriented else None)
         self.spacing = spacing
-        self.steps = _steps(self.axes)
+        self.steps = steps_in_picture(self.axes)
         self.kept: dict[Hashable, Any] = {}
         self.margin = max(2.0, 0.01 * max((side for size in sizes for side in size), default=0))
         self._gaps = {
@@ -254,8 +254,12 @@ def is_opposite(one: RelationKind, other: RelationKind) -> bool:
     return back == (-x, -y)
 
 
-def _steps(axes: str | None) -> Mapping[str, tuple[int, int]]:
-    """Direction of the patient -> step (x, y) in the picture."""
+def steps_in_picture(axes: str | None) -> Mapping[str, tuple[int, int]]:
+    """Direction of the patient -> step (x, y) in the picture; empty where nobody knows.
+
+    Raises:
+        ValueError: axes that are no two directions of a patient.
+    """
     if axes is None:
         return {}
     if len(axes) != 2 or not set(axes) <= set(OPPOSITE) or axes[1] in (axes[0], OPPOSITE[axes[0]]):

@@ -89,13 +89,18 @@ class Conversations:
         return samples[:count]
 
     def draw_masks(
-        self, count: int, rng: np.random.Generator
+        self, count: int, rng: np.random.Generator, *, plain: bool = False
     ) -> list[tuple[int, dict[str, NDArray[np.bool_]]]]:
-        """``count`` views with all their masks, roughened: (row, name -> mask)."""
+        """``count`` views with all their masks, roughened: (row, name -> mask).
+
+        ``plain``: of the slices as they are alone.
+        """
         drawn: list[tuple[int, dict[str, NDArray[np.bool_]]]] = []
         while len(drawn) < count:
             dataset = self.recipe.datasets[rng.choice(len(self.shares), p=self.shares)].folder
             row = int(rng.choice(self.rows[dataset]))
+            if plain and self.store.views[row].view:
+                continue
             if masks := self._masks(row):
                 drawn.append((row, {name: _roughened(mask, rng) for name, mask in masks.items()}))
         return drawn

@@ -113,6 +113,24 @@ class LanguageRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QuestionsRecipe:
+    """Training of the reader of questions; ``watched`` questions in held-out and in fresh words."""
+
+    questions: int = 12000
+    watched: int = 1500
+    steps: int = 1500
+    rate: float = 2e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeductionRecipe:
+    """Training of what weighs masks and perception; on so many slices of each split's patients."""
+
+    views: int = 300
+    watched: int = 60
+
+
+@dataclass(frozen=True, kw_only=True)
 class JudgeRecipe:
     """Training of the judge (stage 2) on the decoder's own masks."""
 
@@ -129,7 +147,9 @@ class Recipe:
     datasets: tuple[DatasetRecipe, ...]
     masks: MasksRecipe = field(default_factory=MasksRecipe)
     language: LanguageRecipe = field(default_factory=LanguageRecipe)
+    questions: QuestionsRecipe = field(default_factory=QuestionsRecipe)
     judge: JudgeRecipe = field(default_factory=JudgeRecipe)
+    deduction: DeductionRecipe = field(default_factory=DeductionRecipe)
     seed: int = 0
     checkpoint_seconds: int = 120
 

@@ -7,22 +7,26 @@ from typing import Literal, get_args
 
 import torch
 
+from mediround.data.sources import Split
 from mediround.errors import ConfigError
 from mediround.model.checkpoint import load_exactly, read_tensors
 from mediround.model.folder import save_model
 from mediround.model.loading import compose
+from mediround.model.mediround import MediRound
 from mediround.training.curves import draw_curves
 from mediround.training.parts import features
 from mediround.training.parts.conversations import Conversations, orientations
+from mediround.training.parts.deduction import DeductionPart
 from mediround.training.parts.features import FeatureStore
 from mediround.training.parts.judge import JudgePart
 from mediround.training.parts.language import LanguagePart
 from mediround.training.parts.masks import MasksPart
+from mediround.training.parts.questions import QuestionsPart
 from mediround.training.parts.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
-Part = Literal["features", "masks", "language", "judge", "package"]
+Part = Literal["features", "masks", "language", "questions", "judge", "deduction", "package"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
@@ -58,12 +62,35 @@ def run(recipe: Recipe, data: Path, folder: Path, part: Part, *, threads: int) -
         talks = Conversations(recipe, store, oriented)
         unseen = Conversations(recipe, store, oriented, patients="validation")
         LanguagePart(recipe, store, talks, unseen, codes, folder / "language").train()
+    elif part == "questions":
+        QuestionsPart(recipe, store.entities, folder / "questions").train()
     elif part == "judge":
         JudgePart(recipe, store, folder / "masks", folder / "judge").train()
+    elif part == "deduction":
+        oriented = orientations(recipe, data)
+        splits: dict[Split, Conversations] = {
+            "train": Conversations(recipe, store, oriented),
+            "validation": Conversations(recipe, store, oriented, patients="validation"),
+        }
+        model = _assembled(recipe, folder)
+        DeductionPart(recipe, model, splits, folder / "deduction").train()
 
 
 def package(recipe: Recipe, folder: Path) -> Path:
     """Put together what the parts have trained: a model folder that ``mediround.load`` takes."""
+    model = _assembled(recipe, folder)
+    for part in ("questions", "deduction"):
+        module = getattr(model, part)
+        if module is not None:
+            tensors = read_tensors(folder / part / f"{part}.safetensors")
+            load_exactly(module, tensors, part)
+    save_model(model, folder / "model", {"recipe_seed": str(recipe.seed)})
+    draw_curves(folder, folder / "curves.png")
+    return folder / "model"
+
+
+def _assembled(recipe: Recipe, folder: Path) -> MediRound:
+    """What draws, reads and speaks; without what reads questions and deduces."""
     entities = tuple(FeatureStore(folder / "features").entities)
     model = compose(dataclasses.replace(recipe.model, entities=entities))
     segmenter = read_tensors(folder / "masks" / "segmenter.safetensors")
@@ -76,6 +103,4 @@ def package(recipe: Recipe, folder: Path) -> Path:
     with torch.no_grad():
         for name, tensor in language.items():
             own[name].copy_(tensor)
-    save_model(model, folder / "model", {"recipe_seed": str(recipe.seed)})
-    draw_curves(folder, folder / "curves.png")
-    return folder / "model"
+    return model

@@ -1,4 +1,4 @@
-"""Switching a model's correction on and off while it is measured."""
+"""Switching parts of a model on and off while it is measured."""
 
 from __future__ import annotations
 
@@ -38,3 +38,15 @@ def corrected(model: Model, wanted: Correction | None) -> Iterator[None]:
         yield
     finally:
         network.correcting = before
+
+
+@contextmanager
+def deducing(model: Model, wanted: bool) -> Iterator[None]:
+    """The model, deducing what questions mean only where that is ``wanted``."""
+    network = model.network
+    before = network.deducing
+    network.deducing = before and wanted
+    try:
+        yield
+    finally:
+        network.deducing = before

@@ -1,0 +1,215 @@
+"""What a question about masks must mean, found without the language model's own opinion.
+
+The words say which relation is asked for (:mod:`mediround.model.questions`), the masks say what
+stands in it: the mask itself, the other one of its pair, or what a :class:`Survey` of the image
+finds there. The language model has an opinion too; both are weighed, and where the masks know
+better, they have the last word.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mediround import anatomy
+from mediround.data.scene.link import RESEGMENTING, RelationKind
+from mediround.dialogue import Entity, markers
+from mediround.geometry import mask_to_box
+from mediround.model.deduction import GROUPS
+from mediround.model.mediround import ImageFeatures, MediRound
+from mediround.model.view import View
+from mediround.session.survey import Survey
+
+_SURE = 0.5
+"""What is less likely than this does not count; a question of which no relation is any likelier
+is left to the language model."""
+_CERTAIN = 0.8
+"""A relation must be likelier than this before the model is made to speak again."""
+_POSSIBLE = 0.05
+"""A relation that is less likely asked for is not looked for."""
+_OPINION = 0.5
+"""How much the language model's log probabilities count; they are too sure of themselves."""
+_NEVER = 1e-6
+"""How likely a structure stands in a relation to itself."""
+_PAIRS = frozenset({RelationKind.LARGER_OF, RelationKind.SMALLER_OF, RelationKind.BETWEEN})
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A mask that the question refers to, and its tokens."""
+
+    entity: Entity
+    tokens: Tensor
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """In the image's pixels."""
+        assert self.entity.mask is not None  # or the question would have been refused
+        return self.entity.mask.decode()
+
+    @property
+    def has_shape(self) -> bool:
+        """A rectangle says where something is, and not what it looks like."""
+        box = mask_to_box(self.mask)
+        return box is not None and int(self.mask.sum()) < box.width * box.height
+
+    @property
+    def score(self) -> float:
+        """What a person drew counts as right."""
+        return 1.0 if self.entity.score is None else self.entity.score
+
+
+@dataclass(frozen=True)
+class Deduced:
+    """What is meant, all things considered.
+
+    Attributes:
+        structure: its place among those that the model knows.
+        certainty: the probability, 0..1.
+        agreed: whether the language model meant it too.
+        shown: the referenced mask that is itself the answer, if one is.
+    """
+
+    structure: int
+    certainty: float
+    agreed: bool
+    shown: Shown | None = None
+
+
+class Deducer:
+    """Answers for one image; surveys it when a question first needs that.
+
+    Args:
+        model: the composition; one that reads no questions deduces nothing.
+        image: as it sees it.
+        view: the way to the image's pixels.
+        axes: where columns and rows lead in the patient ("LP"); None where nobody knows.
+    """
+
+    def __init__(
+        self, model: MediRound, image: ImageFeatures, view: View, axes: str | None
+    ) -> None:
+        self.model, self.image, self.view, self.axes = model, image, view, axes
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory of what was drawn of the image."""
+        return self._survey.masks.nbytes if "_survey" in vars(self) else 0
+
+    @cached_property
+    def _survey(self) -> Survey:
+        return Survey.of(self.model, self.image, self.view, self.axes)
+
+    @torch.inference_mode()
+    def relates(self, question: str) -> bool:
+        """Whether a structure is asked for by its relation to masks, and not what a mask shows."""
+        relations = self._relations(question, len(markers(question)))
+        others = (sure for each, sure in relations.items() if each != RelationKind.IDENTITY)
+        return sum(others) > _CERTAIN
+
+    @torch.inference_mode()
+    def deduce(self, question: str, shown: Sequence[Shown], state: Tensor) -> Deduced | None:
+        """What ``question`` means; None where only the language model can tell.
+
+        Args:
+            question: with ``[n]`` for masks.
+            shown: those masks, in the order of their mention.
+            state: (W,), of the language model where it draws.
+        """
+        if not shown or self.model.codebook is None or self.model.names is None:
+            return None
+        told = torch.zeros(len(self.model.config.entities), device=state.device)
+        again = [0.0] * len(shown)  # how likely each mask is asked for itself
+        heard = 0.0
+        for relation, chance in self._relations(question, len(shown)).items():
+            place = _asked_again(relation, shown)
+            seen = self._told(relation, shown, place)
+            if seen is None:
+                continue
+            heard += chance
+            told += chance * seen
+            if place is not None:
+                again[place] += chance
+        if heard < _SURE:
+            return None
+        opinion = self.model.codebook.chances(self.model.projection(state.float()[None]))[0]
+        anything = torch.full_like(told, float(1 - told.sum()) / len(told))
+        anything[list(self._known(shown))] = _NEVER
+        chances = (_OPINION * opinion + (told + anything).log()).softmax(-1)
+        structure = int(chances.argmax())
+        agreed = structure == int(opinion.argmax())
+        likeliest = max(range(len(shown)), key=lambda place: again[place])
+        mark, certainty = shown[likeliest], again[likeliest]
+        unknown = float(told.sum()) < _SURE
+        if certainty > _SURE and mark.has_shape and (unknown or structure == int(told.argmax())):
+            return Deduced(structure, certainty, agreed, mark)
+        return Deduced(structure, float(chances[structure]), agreed)
+
+    def _relations(self, question: str, masks: int) -> dict[str, float]:
+        """Relations of so many masks that may be asked for, and how likely they are."""
+        return {
+            relation: chance
+            for relation, chance in self.model.asked(question).items()
+            if chance > _POSSIBLE and (1 + (relation in _PAIRS)) == masks
+        }
+
+    def _told(self, relation: str, shown: Sequence[Shown], place: int | None) -> Tensor | None:
+        """Probabilities (entities,) by the masks, at most 1 in all; None where they cannot tell.
+
+        ``place`` is that of the mask which is asked for itself.
+        """
+        if place is not None:
+            return self._taken(shown[place])
+        if relation == RelationKind.COUNTERPART:
+            return self._other_side(self._taken(shown[0]))
+        if relation not in GROUPS or not self._survey.sees(relation):
+            return None
+        return self._found(relation, shown)
+
+    def _taken(self, mark: Shown) -> Tensor:
+        """Which structure a mask is taken for: probabilities (entities,)."""
+        assert self.model.names is not None
+        own = mark.tokens[self.model.perception.own]
+        return self.model.names.chances(own[None])[0, :-1].exp()
+
+    def _known(self, shown: Sequence[Shown]) -> set[int]:
+        """The structures that the references are clearly taken for."""
+        taken = (self._taken(each) for each in shown)
+        return {int(each.argmax()) for each in taken if float(each.max()) > _SURE}
+
+    def _other_side(self, taken: Tensor) -> Tensor | None:
+        atlas, names = anatomy.load(), self.model.config.entities
+        paired = torch.zeros_like(taken)
+        for place, name in enumerate(names):
+            known = atlas.find(name)
+            if known is not None and known.pair in names:
+                paired[names.index(known.pair)] += taken[place]
+        return paired if float(paired.sum()) > _SURE else None
+
+    def _found(self, relation: str, shown: Sequence[Shown]) -> Tensor | None:
+        left_out = self._known(shown)
+        masks = [each.mask for each in shown]
+        beside = self.model.beside(shown[0].tokens, relation)
+        candidates, evidence = self._survey.evidence(relation, masks, beside, left_out)
+        if not candidates:
+            return None
+        assert self.model.deduction is not None
+        found = torch.zeros_like(beside)
+        found[candidates] = self.model.deduction.chances(relation, evidence).exp()
+        return found
+
+
+def _asked_again(relation: str, shown: Sequence[Shown]) -> int | None:
+    """Which of the masks is itself what is asked for; None where none is."""
+    if relation == RelationKind.IDENTITY:
+        return 0
+    if relation not in RESEGMENTING:
+        return None
+    areas = [int(each.mask.sum()) for each in shown]
+    if areas[0] == areas[1]:
+        return None
+    return int((areas[0] > areas[1]) != (relation == RelationKind.LARGER_OF))
