@@ -57,6 +57,35 @@ def test_the_reference_decides_and_not_the_words(model: Model, sample: LabelledV
         assert right > 0.5 > wrong
 
 
+@pytest.mark.parametrize(
+    ("question", "relation"),
+    [
+        ("Mask needed for whatever sits at the rear of [4].", "behind"),
+        ("Would you colour in the left-hand neighbour of outline [2]?", "left_of"),
+        ("Which pixels belong to the more extensive one, given [3] and [1]?", "larger_of"),
+        ("Any chance you could spot the one that completes the pair begun by [2]?", "counterpart"),
+    ],
+)
+def test_words_that_training_never_used_are_understood(
+    model: Model, question: str, relation: str
+) -> None:
+    assert model.network.asked(question)[relation] > 0.8
+
+
+def test_what_is_meant_follows_from_the_masks(model: Model, sample: LabelledVolume) -> None:
+    """The larger of two masks is measured, whatever the language model thinks of it."""
+    wanted = ["right kidney", "liver"]
+    index = sample.best_slice(wanted)
+    session = model.open(sample.volume, slice=index, plane="axial")
+    masks = [sample.truth(name, index) for name in wanted]
+    for mask in masks:
+        session.add_mask(mask)
+    for word, mask in (("more", masks[1]), ("less", masks[0])):
+        (entity,) = session.ask(f"Outline the {word} extensive one, given [1] and [2].").entities
+        assert entity.mask is not None
+        assert np.array_equal(entity.mask, mask)
+
+
 @pytest.mark.parametrize("size", [(180, 240), (512, 512)])
 def test_a_box_gives_the_structure_in_it(model: Model, size: tuple[int, int]) -> None:
     """A bright disc on noise, enclosed loosely: the disc, not the rectangle."""

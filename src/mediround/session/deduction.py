@@ -199,6 +199,7 @@ class Deducer:
             return None
         assert self.model.deduction is not None
         found = torch.zeros_like(beside)
+        evidence = evidence.to(beside.device)
         found[candidates] = self.model.deduction.chances(relation, evidence).exp()
         return found
 
