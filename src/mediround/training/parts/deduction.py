@@ -115,7 +115,7 @@ class DeductionPart:
                 views=len(looked[split]),
                 presence=float(torch.cat(told).float().mean()),
                 questions=len(questions),
-                loss=float(self._loss(questions)),
+                loss=self._loss(questions).item(),
                 **right,
             )
             logger.info("%s: %s", split, right)
