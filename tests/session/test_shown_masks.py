@@ -73,34 +73,29 @@ def test_a_kept_mask_is_no_better_than_it_was(
     assert corrected.score == pytest.approx(0.9)
 
 
-def test_a_better_drawing_is_not_given_up_for_a_doubtful_likeness(
+@pytest.mark.parametrize(
+    ("corrected", "score"),
+    [(False, 0.95), (True, 0.9)],
+    ids=["a better drawing is not given up for a likeness", "a correction stands against it"],
+)
+def test_a_well_drawn_answer(
     certain: Model,
     picture: Pictures,
     square: NDArray[np.bool_],
     monkeypatch: pytest.MonkeyPatch,
+    corrected: bool,
+    score: float,
 ) -> None:
     draw_well(certain, monkeypatch)
     session, shape = certain.open(picture(1)), square.copy()
     shape[20, 10] = False
-    session.add_mask(shape)
+    if corrected:
+        session.ask("Liver?", text="It is [1].").entities[0].replace(shape)
+    else:
+        session.add_mask(shape)
     answer = session.ask("What is [1]?", text="It is [2].").entities[0]
-    assert not np.array_equal(shape_of(answer), shape)
-    assert answer.score == pytest.approx(0.95)
-
-
-def test_a_correction_stands_against_any_drawing(
-    certain: Model,
-    picture: Pictures,
-    square: NDArray[np.bool_],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    draw_well(certain, monkeypatch)
-    session, shape = certain.open(picture(1)), square.copy()
-    shape[20, 10] = False
-    session.ask("Liver?", text="It is [1].").entities[0].replace(shape)
-    answer = session.ask("What is [1]?", text="It is [2].").entities[0]
-    assert np.array_equal(shape_of(answer), shape)
-    assert answer.score == pytest.approx(0.9)
+    assert np.array_equal(shape_of(answer), shape) == corrected
+    assert answer.score == pytest.approx(score)
 
 
 def test_a_rectangle_only_says_where(

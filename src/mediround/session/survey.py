@@ -1,8 +1,9 @@
 """All structures that a model knows, drawn once in an image, and how they lie to a given mask."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Self
+from math import log
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -39,9 +40,21 @@ _IN_PICTURE = {kind.value: step for kind, step in IN_PICTURE.items()}
 _LEAST = 8  # pixels of the image; fewer are nothing
 _SAME = 0.5  # a structure that shares more of the smaller mask with a reference is that reference
 _UNIT = 20.0  # lengths are counted in this part of the image's diagonal
-_FARTHEST = 5.0
+_FARTHEST, _CROWD = 5.0, 3.0  # lengths and numbers of structures beyond these count no more
 _ALONE = 0.3  # structures expected to be nearer, below which none is
 _UNSEEN = -8.0  # log probability of what perception does not see beside a mask, at least
+
+
+class _Placed(NamedTuple):
+    """How a structure lies to a reference; see :meth:`Survey.evidence`."""
+
+    roughly: bool
+    clearly: bool
+    along: float
+    across: float
+    beyond: float
+    gap: float
+    centres: float
 
 
 class Survey:
@@ -114,32 +127,29 @@ class Survey:
             for place, shape in self.shapes.items()
             if place not in left_out and not any(_same(shape, other) for other in shown)
         ]
-        placed = [self._placed(relation, self.shapes[each], shown, unit) for each in candidates]
-        presence = self.presence.tolist()
-        rows = []
-        for place, (rough, *rest) in zip(candidates, placed, strict=True):
-            nearer = [0.0, 0.0]
-            for other, theirs in zip(candidates, placed, strict=True):
-                for n, column in enumerate((5, 6)):
-                    if other != place and theirs[0] and theirs[column] < rest[column - 1]:
-                        nearer[n] += presence[other]
-            rows.append(
-                [
-                    float(np.log(presence[place] + 1e-3)),
-                    rough,
-                    *rest,
-                    min(nearer[0], 3.0),
-                    min(nearer[1], 3.0),
-                    float(nearer[0] < _ALONE),
-                    max(float(beside[place]), _UNSEEN),
-                ]
-            )
+        placed = {
+            each: self._placed(relation, self.shapes[each], shown, unit) for each in candidates
+        }
+        rows = [
+            [
+                log(float(self.presence[each]) + 1e-3),
+                *placed[each],
+                *self._nearer(each, placed),
+                max(float(beside[each]), _UNSEEN),
+            ]
+            for each in candidates
+        ]
         return candidates, torch.tensor(rows, dtype=torch.float32)
 
-    def _placed(
-        self, relation: str, shape: Shape, shown: Sequence[Shape], unit: float
-    ) -> tuple[float, ...]:
-        """How ``shape`` lies: roughly, clearly, along, across, beyond, gap, distance of centres."""
+    def _nearer(self, which: int, placed: Mapping[int, _Placed]) -> tuple[float, float, float]:
+        """Expected number of candidates nearer by gap and by centre, and whether none is by gap."""
+        own = placed[which]
+        rivals = [place for place, other in placed.items() if place != which and other.roughly]
+        by_gap = sum(float(self.presence[n]) for n in rivals if placed[n].gap < own.gap)
+        by_centre = sum(float(self.presence[n]) for n in rivals if placed[n].centres < own.centres)
+        return min(by_gap, _CROWD), min(by_centre, _CROWD), float(by_gap < _ALONE)
+
+    def _placed(self, relation: str, shape: Shape, shown: Sequence[Shape], unit: float) -> _Placed:
         first = shown[0]
         apart = min(gap(shape, first) / unit, _FARTHEST)
         centres = min(distance(shape.centre, first.centre) / unit, 2 * _FARTHEST)
@@ -148,12 +158,12 @@ class Survey:
             rough = roughly_between(shape, first, shown[1])
             clear = clearly_between(shape, first, shown[1])
             off, crossed = min(abs(along - 0.5), _FARTHEST), crosses(shape, first, shown[1])
-            return rough, clear, off, min(aside, _FARTHEST), crossed, apart, centres
+            return _Placed(rough, clear, off, min(aside, _FARTHEST), crossed, apart, centres)
         step = self._step(relation)
         if step is None:
-            return True, apart * unit <= TOUCH, 0.0, 0.0, 0.0, apart, centres
+            return _Placed(True, apart * unit <= TOUCH, 0.0, 0.0, 0.0, apart, centres)
         forward, sideways = project(shape.centre, first.centre, step)
-        return (
+        return _Placed(
             is_ahead(shape, first, step, LOOSE_CONE),
             is_ahead(shape, first, step, CONE),
             float(np.clip(forward / unit, -2 * _FARTHEST, _FARTHEST)),
