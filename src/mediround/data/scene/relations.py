@@ -16,7 +16,7 @@ from functools import cached_property
 from itertools import combinations
 from typing import Any
 
-from mediround.anatomy import Atlas
+from mediround.anatomy import Atlas, Fact
 from mediround.data.scene.link import FACT_KINDS, RESEGMENTING, Link, RelationKind
 from mediround.data.scene.shape import (
     Shape,
@@ -32,7 +32,7 @@ from mediround.data.scene.shape import (
 )
 from mediround.geometry import BoolMask
 
-__all__ = ["DIRECTIONS", "FACT_KINDS", "RESEGMENTING", "Link", "RelationKind", "Scene"]
+__all__ = ["DIRECTIONS", "FACT_KINDS", "RESEGMENTING", "Link", "RelationKind", "Scene", "stated"]
 
 DIRECTIONS: Mapping[RelationKind, tuple[int, int]] = {
     RelationKind.LEFT_OF: (1, 0),
@@ -57,6 +57,16 @@ CONE, LOOSE_CONE = 0.75, 1.6  # sideways distance allowed per unit ahead: 37 and
 BEYOND = 0.8  # share of the target's pixels that lies past the reference's centre
 ENCLOSED = 0.9  # share of a structure that must lie in the filled outline of another
 TOUCH = 1.0  # pixels between two outlines that annotators leave between touching structures
+
+
+def stated(fact: Fact, atlas: Atlas) -> Link:
+    """The link that a fact makes, of one of :data:`FACT_KINDS`."""
+    target = atlas[fact.subject]
+    upstream = target if fact.kind == "flows_into" else atlas[fact.object]
+    ends = upstream.media.get(fact.subject, ()) or upstream.media.get(fact.object, ())
+    media = [("medium", medium) for medium in ends if medium in fact.phrase]
+    terms = (("noun", target.noun), *media)
+    return Link(RelationKind.FACT, (fact.object,), fact.subject, {}, fact.kind, terms)
 
 
 class Scene:
@@ -148,12 +158,7 @@ class Scene:
                 if fact.kind == "sibling":
                     yield Link(RelationKind.SIBLING, (fact.object,), name)
                 elif fact.kind in FACT_KINDS:
-                    terms = [("noun", known.noun)]
-                    upstream = known if fact.kind == "flows_into" else self.atlas[fact.object]
-                    ends = upstream.media.get(name, ()) or upstream.media.get(fact.object, ())
-                    terms += [("medium", medium) for medium in ends if medium in fact.phrase]
-                    reference = (fact.object,)
-                    yield Link(RelationKind.FACT, reference, name, {}, fact.kind, tuple(terms))
+                    yield stated(fact, self.atlas)
 
     def _sizes(self) -> Iterable[Link]:
         for a, b in combinations(self.shapes.values(), 2):
