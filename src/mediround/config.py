@@ -203,6 +203,8 @@ class CorrectionConfig:
         judge: "evidence" reads the drawn mask, its token and the decoder's own estimate; "paper"
             reads the mask's prompt alone; None scores every mask 1.
         corrector: whether there is a network that rewrites the prompt of a bad mask.
+        second_opinion: whether LiteMedSAM as it was published has a say in a bad mask, asked with
+            the mask's box; its logits count by ``share``, 0..1.
         inner: width of the paper's networks.
         threshold: a score (0..1) up to this is bad.
         keep: of mask and corrected mask, keep the "better" by a second judgment, or always the
@@ -211,6 +213,8 @@ class CorrectionConfig:
 
     judge: Literal["evidence", "paper"] | None = "evidence"
     corrector: bool = False
+    second_opinion: bool = False
+    share: float = 0.4
     inner: int = 512
     threshold: float = 0.6
     keep: Literal["better", "corrected"] = "better"
@@ -220,6 +224,14 @@ class CorrectionConfig:
             raise ConfigError(
                 "correction.corrector is on and correction.judge is off",
                 expected="a judge, which says what is to be corrected",
+            )
+        if not 0 <= self.share <= 1:
+            raise ConfigError(f"correction.share is {self.share}", expected="0 to 1")
+        if self.second_opinion and (self.corrector or self.judge != "evidence"):
+            raise ConfigError(
+                f"correction.second_opinion with corrector {self.corrector} and "
+                f"judge {self.judge!r}",
+                expected="no corrector, and a judge that looks at masks: 'evidence'",
             )
 
 

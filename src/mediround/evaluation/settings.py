@@ -80,8 +80,8 @@ BASELINES: Mapping[str, Setting] = {
   reference tokens from their training, so a model trained without any may do better.
 - language-alone: what a question means is left to the language model.
 - segllm-style: reference tokens, but masks are neither judged nor corrected.
-- jcm: the paper's correction, every mask that is judged low drawn again; left out where the model
-  has no corrector.
+- jcm: judging and correcting: the paper's way, every mask that is judged low drawn again, or the
+  second opinion, whichever the model has; left out where it has neither.
 - majority-location: always the usual place of the data set's commonest structure. A floor.
 - named-location: the usual place of the target, which is told. What an atlas reaches blindly.
 """

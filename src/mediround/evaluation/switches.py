@@ -12,7 +12,7 @@ from mediround.session import Model
 
 def corrects(model: Model) -> bool:
     """Whether the model has a part that corrects masks at all."""
-    return model.network.corrector is not None
+    return model.network.corrects
 
 
 @contextmanager
@@ -20,12 +20,12 @@ def corrected(model: Model, wanted: Correction | None) -> Iterator[None]:
     """The model with its correction as ``wanted``; None leaves it as it is.
 
     Raises:
-        ConfigError: "on" for a model that has no corrector.
+        ConfigError: "on" for a model that corrects nothing.
     """
     if wanted == "on" and not corrects(model):
         raise ConfigError(
             f"the model {model.name!r} has no correction",
-            expected="a model with a corrector",
+            expected="a model that corrects bad masks",
             remedy="leave --correction out",
         )
     if wanted is None or not corrects(model):

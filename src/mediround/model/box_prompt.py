@@ -9,18 +9,22 @@ model has computed anyway.
 Shapes: N boxes, D channels, a trunk of side x side cells, a canvas of 4 side x 4 side pixels.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor, nn
 
 from mediround.config import ModelConfig
 from mediround.errors import InputError
-from mediround.model.loading import pretrained_segmenter
-from mediround.model.mediround import MediRound
+from mediround.model.pretrained import pretrained_segmenter
 from mediround.model.segmenter import Segmenter
 from mediround.model.vision_encoder import fold_batch_norms
+
+if TYPE_CHECKING:
+    from mediround.model.mediround import MediRound
 
 SOURCE = "lite-medsam"
 """The weights that were trained on boxes."""

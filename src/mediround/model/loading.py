@@ -10,16 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from mediround import weights
 from mediround.config import ModelConfig
 from mediround.errors import InputError, ModelNotFoundError, WeightsError
-from mediround.model.checkpoint import (
-    load_lite_medsam,
-    read_tensors,
-    stored_name,
-)
+from mediround.model.box_prompt import BoxPrompt
+from mediround.model.checkpoint import read_tensors, stored_name
 from mediround.model.folder import (
     CONFIG_FILE,
     TENSOR_FILE,
@@ -34,8 +29,9 @@ from mediround.model.low_bit import lower_linears
 from mediround.model.mediround import MediRound
 from mediround.model.packed_linear import can_pack, pack_linears
 from mediround.model.parts import build_language, build_segmenter
+from mediround.model.pretrained import pretrained_segmenter
 from mediround.model.roles import LanguageRole, SegmenterRole
-from mediround.model.segmenter import Segmenter
+from mediround.model.second_opinion import SecondOpinion
 from mediround.model.vision_encoder import fold_batch_norms
 from mediround.presets import PRESETS
 
@@ -107,22 +103,6 @@ def compose(config: ModelConfig, folder: Path | None = None) -> MediRound:
             segmenter, _ = pretrained_segmenter(config)
         language = build_language(config, folder)
         return MediRound(config, segmenter, language)
-
-
-def pretrained_segmenter(config: ModelConfig) -> tuple[Segmenter, Tensor]:
-    """LiteMedSAM as it was published, float32, and its embeddings (2, D) of a box's two corners.
-
-    Raises:
-        WeightsError: the weights cannot be fetched, or do not fit ``config``.
-    """
-    assert config.vision_source is not None
-    segmenter = Segmenter(config)
-    path = weights.path(config.vision_source) / TENSOR_FILE
-    no_mask, corners = load_lite_medsam(
-        path, segmenter.vision, segmenter.decoder, segmenter.position
-    )
-    segmenter.no_mask.data.copy_(no_mask)
-    return segmenter, corners
 
 
 def continue_from(name: str, model: MediRound) -> list[str]:
@@ -206,7 +186,11 @@ def _prepared(
         lower_linears(model.language.inner.model, low_bit, device)
     arrange(model.language, device)
     model.segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
-    return model.to(device)
+    model.to(device)
+    if config.correction.second_opinion:
+        prompt = BoxPrompt.beside(model)
+        model.second = SecondOpinion(prompt, config.correction.share)
+    return model
 
 
 def arrange(language: LanguageRole, device: torch.device) -> None:

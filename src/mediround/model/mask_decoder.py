@@ -9,6 +9,7 @@ Shapes: B images, P prompts an image, T tokens a prompt, D channels, S = side x 
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -154,6 +155,12 @@ class Decoded:
     logits: Tensor
     mask_tokens: Tensor
     iou: Tensor
+
+    def of(self, prompts: Tensor) -> Self:
+        """What is said about some of the prompts, given by their places (N,)."""
+        return type(self)(
+            self.logits[:, prompts], self.mask_tokens[:, prompts], self.iou[:, prompts]
+        )
 
 
 class MaskDecoder(nn.Module):

@@ -8,12 +8,13 @@ image ──> segmenter.trunk ──┬─> perception.image ──────�
                       segmenter.tail ──> decoder <── projection
                                             │
                                             ├──> mask
-                                            └──> judge ──> score ──> corrector, when it is low
+                                            └──> judge ──> score ──> correction, when it is low
 
 Beside the language model, ``questions`` reads which relation a query asks for, and :meth:`survey`
 draws all that is known, so that a session can deduce what must be meant.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from mediround.config import ModelConfig
 from mediround.model.deduction import Deduction, presence
 from mediround.model.kv_cache import KeyValueCache
+from mediround.model.mask_decoder import Decoded
 from mediround.model.names import Names
 from mediround.model.parts import (
     SegProjection,
@@ -35,6 +37,7 @@ from mediround.model.parts import (
 )
 from mediround.model.questions import plainly
 from mediround.model.roles import LanguageRole, PromptJudge, SegmenterRole
+from mediround.model.second_opinion import SecondOpinion
 from mediround.prompt import IMAGE_KEY, Prompt
 
 
@@ -78,7 +81,7 @@ class Drawn:
         scores: (N,), 0..1, of the judge.
         certainty: (N,), the probability (0..1) of the structure that each prompt stands for; 1
             where the model has no codebook.
-        corrected: bool (N,), whether the corrector's mask was taken.
+        corrected: bool (N,), whether it is a corrected mask that was taken.
     """
 
     logits: Tensor
@@ -93,9 +96,10 @@ class MediRound(nn.Module):
     Attributes:
         codebook: the prompts of the structures that it knows; None where that is not known.
         corrector: rewrites the prompts of bad masks; None where the configuration has none.
+        second: has a say in bad masks; loading a model adds it where the configuration wants it.
         questions: reads from the words alone what is asked for; None where nothing does.
         deduction: weighs which structure stands in a relation to a mask, for :meth:`survey`.
-        correcting: whether :meth:`draw` uses it.
+        correcting: whether :meth:`draw` corrects.
         deducing: whether :meth:`asked` reads questions.
     """
 
@@ -111,6 +115,7 @@ class MediRound(nn.Module):
         self.codebook = build_codebook(config)
         self.judge = build_judge(config)
         self.corrector = build_corrector(config)
+        self.second: SecondOpinion | None = None
         self.questions = build_questions(config)
         self.deduction = None if self.questions is None else Deduction()
         self.correcting = self.deducing = True
@@ -127,6 +132,11 @@ class MediRound(nn.Module):
     def device(self) -> torch.device:
         """Where the tensors are."""
         return self.segmenter.device
+
+    @property
+    def corrects(self) -> bool:
+        """Whether there is anything to correct bad masks with."""
+        return self.corrector is not None or self.second is not None
 
     def see(self, *pixels: Tensor) -> ImageFeatures:
         """Encode one image.
@@ -278,7 +288,9 @@ class MediRound(nn.Module):
         assert self.codebook is not None
         assert self.names is not None
         assert self.deduction is not None
-        logits, scores = self._drawn(image, self.codebook.codes.float()[None])
+        prompts = self.codebook.codes.float()[None]
+        decoded = self._decoded(image, prompts)
+        logits, scores = decoded.logits[0], self.judge.score(prompts, decoded)[0]
         numbers = presence(logits, scores, self.names.cells(image.tokens))
         return logits, self.deduction.odds(numbers).sigmoid()
 
@@ -297,15 +309,16 @@ class MediRound(nn.Module):
         prompts = meant[None]
         if isinstance(self.judge, PromptJudge):
             return self._draw_foreseen(image, prompts, certainty, self.judge)
-        logits, scores = self._drawn(image, prompts)
+        decoded = self._decoded(image, prompts)
+        logits, scores = decoded.logits[0], self.judge.score(prompts, decoded)[0]
         chosen = torch.zeros_like(scores, dtype=torch.bool)
-        if self.corrector is None or not self.correcting:
+        if not (self.corrects and self.correcting):
             return Drawn(logits, scores, certainty, chosen)
         # In double precision, so that a threshold of 0.6 means 0.6 and not its nearest float.
         bad = (scores.double() <= self.config.correction.threshold).nonzero()[:, 0]
         if len(bad) == 0:
             return Drawn(logits, scores, certainty, chosen)
-        redrawn, judged = self._drawn(image, self.corrector(prompts[:, bad]))
+        redrawn, judged = self._redrawn(image, prompts[:, bad], decoded.of(bad))
         if self.config.correction.keep == "corrected":
             judged = scores[bad]  # as published: nobody looks at the corrected mask
             better = torch.ones_like(judged, dtype=torch.bool)
@@ -315,6 +328,19 @@ class MediRound(nn.Module):
         logits = logits.index_copy(0, taken, redrawn[better])
         scores = scores.index_copy(0, taken, judged[better])
         return Drawn(logits, scores, certainty, chosen.index_fill(0, taken, value=True))
+
+    def _redrawn(
+        self, image: ImageFeatures, prompts: Tensor, bad: Decoded
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (N, …) and scores (N,) of what comes of bad masks and their prompts."""
+        if self.second is not None:
+            logits = self.second(image.trunk, bad.logits[0])
+            again = dataclasses.replace(bad, logits=logits[None])
+        else:
+            assert self.corrector is not None
+            prompts = self.corrector(prompts)
+            again = self._decoded(image, prompts)
+        return again.logits[0], self.judge.score(prompts, again)[0]
 
     def _draw_foreseen(
         self, image: ImageFeatures, prompts: Tensor, certainty: Tensor, judge: PromptJudge
@@ -332,13 +358,11 @@ class MediRound(nn.Module):
                 chosen &= judged > scores
             prompts = torch.where(chosen[:, None, None], rewritten, prompts)
             scores = torch.where(chosen, judged, scores)
-        logits = self.segmenter.decode(image.grid, prompts.to(image.grid.dtype)).logits[0]
-        return Drawn(logits, scores, certainty, chosen)
+        return Drawn(self._decoded(image, prompts).logits[0], scores, certainty, chosen)
 
-    def _drawn(self, image: ImageFeatures, prompts: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N, …) and scores (N,) of one image's prompts (1, N, T, D)."""
-        decoded = self.segmenter.decode(image.grid, prompts.to(image.grid.dtype))
-        return decoded.logits[0], self.judge.score(prompts, decoded)[0]
+    def _decoded(self, image: ImageFeatures, prompts: Tensor) -> Decoded:
+        """Prompts (1, N, T, D) on one image."""
+        return self.segmenter.decode(image.grid, prompts.to(image.grid.dtype))
 
 
 def _first(chances: Tensor, reluctant: Mapping[int, float]) -> int:

@@ -18,10 +18,11 @@ from mediround.errors import ConfigError
 from mediround.model.checkpoint import read_tensors, write_tensors
 from mediround.model.codebook import Codebook
 from mediround.model.language_model import LanguageModel
-from mediround.model.loading import continue_from, pretrained_segmenter
+from mediround.model.loading import continue_from
 from mediround.model.mediround import MediRound
 from mediround.model.perception import Perception
 from mediround.model.position import PositionCode
+from mediround.model.pretrained import pretrained_segmenter
 from mediround.prompt import IMAGE_KEY, Prompt
 from mediround.training.parts.alignment import Alignment
 from mediround.training.parts.conversations import Conversations, Sample, coverage

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from mediround.geometry import mask_to_box
 from mediround.model.checkpoint import write_tensors
-from mediround.model.loading import load_unmerged, pretrained_segmenter
+from mediround.model.loading import load_unmerged
+from mediround.model.pretrained import pretrained_segmenter
 from mediround.model.segmenter import Segmenter
 from mediround.training.losses import dice_loss, focal_loss
 from mediround.training.parts.features import FeatureStore
