@@ -11,9 +11,10 @@ import torch
 from mediround.config import MistralConfig, ModelConfig, SamVitConfig
 from mediround.errors import ConfigError, WeightsError
 from mediround.model.checkpoint import read_tensors, write_tensors
+from mediround.model.drawing import Drawn
 from mediround.model.folder import TENSOR_FILE, save_model
 from mediround.model.loading import compose, load_model
-from mediround.model.mediround import Drawn, MediRound
+from mediround.model.mediround import MediRound
 from mediround.presets import mediround_7b, official_tiny
 
 

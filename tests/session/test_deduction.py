@@ -14,9 +14,10 @@ from torch import Tensor
 from mediround.config import QuestionConfig
 from mediround.dialogue import Entity
 from mediround.imaging import Image
+from mediround.model.drawing import Drawn
 from mediround.model.kv_cache import KeyValueCache
 from mediround.model.loading import compose
-from mediround.model.mediround import Drawn, ImageFeatures, MediRound, Spoken
+from mediround.model.mediround import ImageFeatures, MediRound, Spoken
 from mediround.model.view import look
 from mediround.presets import tiny
 from mediround.session import Model

@@ -257,7 +257,7 @@ def test_a_judge_that_needs_no_mask_has_one_drawn_and_not_two(
     monkeypatch.setattr(SamSegmenter, "decode", counting)
     again = scores(picture, keep=keep, threshold=1.0)
     assert calls["masks"] == len(drawn.scores)
-    monkeypatch.setattr("mediround.model.mediround.PromptJudge", ())  # as for any other judge
+    monkeypatch.setattr("mediround.model.drawing.PromptJudge", ())  # as for any other judge
     twice = scores(picture, keep=keep, threshold=1.0)
     assert calls["masks"] > 2 * len(drawn.scores)
     for field in dataclasses.fields(again):

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mediround.model.mediround import Drawn, ImageFeatures
+from mediround.model.drawing import Drawn
+from mediround.model.mediround import ImageFeatures
 from mediround.session import Model
 from mediround.session.entities import SessionEntity
 

@@ -14,7 +14,6 @@ Beside the language model, ``questions`` reads which relation a query asks for, 
 draws all that is known, so that a session can deduce what must be meant.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,8 +23,8 @@ from torch import Tensor, nn
 
 from mediround.config import ModelConfig
 from mediround.model.deduction import Deduction, presence
+from mediround.model.drawing import Drawing, Drawn
 from mediround.model.kv_cache import KeyValueCache
-from mediround.model.mask_decoder import Decoded
 from mediround.model.names import Names
 from mediround.model.parts import (
     SegProjection,
@@ -36,7 +35,7 @@ from mediround.model.parts import (
     build_questions,
 )
 from mediround.model.questions import plainly
-from mediround.model.roles import LanguageRole, PromptJudge, SegmenterRole
+from mediround.model.roles import LanguageRole, SegmenterRole
 from mediround.model.second_opinion import SecondOpinion
 from mediround.prompt import IMAGE_KEY, Prompt
 
@@ -70,24 +69,6 @@ class Spoken:
     ids: tuple[int, ...]
     states: Tensor
     certainty: Tensor
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Masks and what is thought of them.
-
-    Attributes:
-        logits: (N, 4 side, 4 side), over the whole canvas.
-        scores: (N,), 0..1, of the judge.
-        certainty: (N,), the probability (0..1) of the structure that each prompt stands for; 1
-            where the model has no codebook.
-        corrected: bool (N,), whether it is a corrected mask that was taken.
-    """
-
-    logits: Tensor
-    scores: Tensor
-    certainty: Tensor
-    corrected: Tensor
 
 
 class MediRound(nn.Module):
@@ -289,10 +270,10 @@ class MediRound(nn.Module):
         assert self.names is not None
         assert self.deduction is not None
         prompts = self.codebook.codes.float()[None]
-        decoded = self._decoded(image, prompts)
-        logits, scores = decoded.logits[0], self.judge.score(prompts, decoded)[0]
-        numbers = presence(logits, scores, self.names.cells(image.tokens))
-        return logits, self.deduction.odds(numbers).sigmoid()
+        certainty = prompts.new_ones(prompts.shape[1])
+        drawn = self._drawing(correcting=False).draw(image.trunk, image.grid, prompts, certainty)
+        numbers = presence(drawn.logits, drawn.scores, self.names.cells(image.tokens))
+        return drawn.logits, self.deduction.odds(numbers).sigmoid()
 
     def draw(self, image: ImageFeatures, states: Tensor, structure: int | None = None) -> Drawn:
         """Masks and scores for ``[SEG]`` states (N, W), N at least 1; bad masks are corrected.
@@ -306,63 +287,14 @@ class MediRound(nn.Module):
             if structure is not None:
                 meant = self.codebook.codes[structure].float().expand_as(meant)
             certainty = self.codebook.certainty(meant)
-        prompts = meant[None]
-        if isinstance(self.judge, PromptJudge):
-            return self._draw_foreseen(image, prompts, certainty, self.judge)
-        decoded = self._decoded(image, prompts)
-        logits, scores = decoded.logits[0], self.judge.score(prompts, decoded)[0]
-        chosen = torch.zeros_like(scores, dtype=torch.bool)
-        if not (self.corrects and self.correcting):
-            return Drawn(logits, scores, certainty, chosen)
-        # In double precision, so that a threshold of 0.6 means 0.6 and not its nearest float.
-        bad = (scores.double() <= self.config.correction.threshold).nonzero()[:, 0]
-        if len(bad) == 0:
-            return Drawn(logits, scores, certainty, chosen)
-        redrawn, judged = self._redrawn(image, prompts[:, bad], decoded.of(bad))
-        if self.config.correction.keep == "corrected":
-            judged = scores[bad]  # as published: nobody looks at the corrected mask
-            better = torch.ones_like(judged, dtype=torch.bool)
-        else:
-            better = judged > scores[bad]
-        taken = bad[better]
-        logits = logits.index_copy(0, taken, redrawn[better])
-        scores = scores.index_copy(0, taken, judged[better])
-        return Drawn(logits, scores, certainty, chosen.index_fill(0, taken, value=True))
+        return self._drawing(correcting=self.correcting).draw(
+            image.trunk, image.grid, meant[None], certainty
+        )
 
-    def _redrawn(
-        self, image: ImageFeatures, prompts: Tensor, bad: Decoded
-    ) -> tuple[Tensor, Tensor]:
-        """Logits (N, …) and scores (N,) of what comes of bad masks and their prompts."""
-        if self.second is not None:
-            logits = self.second(image.trunk, bad.logits[0])
-            again = dataclasses.replace(bad, logits=logits[None])
-        else:
-            assert self.corrector is not None
-            prompts = self.corrector(prompts)
-            again = self._decoded(image, prompts)
-        return again.logits[0], self.judge.score(prompts, again)[0]
-
-    def _draw_foreseen(
-        self, image: ImageFeatures, prompts: Tensor, certainty: Tensor, judge: PromptJudge
-    ) -> Drawn:
-        """The same for a judge that needs no mask: only what is chosen is drawn."""
+    def _drawing(self, *, correcting: bool) -> Drawing:
+        corrector, second = (self.corrector, self.second) if correcting else (None, None)
         settings = self.config.correction
-        scores = judge.foresee(prompts)[0]
-        chosen = torch.zeros_like(scores, dtype=torch.bool)
-        if self.corrector is not None and self.correcting:
-            rewritten = self.corrector(prompts)
-            chosen = scores.double() <= settings.threshold
-            judged = scores
-            if settings.keep == "better":
-                judged = judge.foresee(rewritten)[0]
-                chosen &= judged > scores
-            prompts = torch.where(chosen[:, None, None], rewritten, prompts)
-            scores = torch.where(chosen, judged, scores)
-        return Drawn(self._decoded(image, prompts).logits[0], scores, certainty, chosen)
-
-    def _decoded(self, image: ImageFeatures, prompts: Tensor) -> Decoded:
-        """Prompts (1, N, T, D) on one image."""
-        return self.segmenter.decode(image.grid, prompts.to(image.grid.dtype))
+        return Drawing(self.segmenter, self.judge, corrector, second, settings)
 
 
 def _first(chances: Tensor, reluctant: Mapping[int, float]) -> int:

@@ -14,8 +14,9 @@ from mediround.data.words.answers import said
 from mediround.data.words.wording import answer, answer_absent
 from mediround.dialogue import Dialogue, markers
 from mediround.errors import QueryError
+from mediround.model.drawing import Drawn
 from mediround.model.kv_cache import KeyValueCache
-from mediround.model.mediround import Drawn, ImageFeatures, MediRound, Spoken
+from mediround.model.mediround import ImageFeatures, MediRound, Spoken
 from mediround.model.view import View
 from mediround.prompt import IMAGE_KEY, Prompt
 from mediround.session.deduction import Deduced, Deducer, Shown
