@@ -239,9 +239,9 @@ class CorrectionConfig:
 class QuestionConfig:
     """Reading from a question's words which relation it asks for.
 
-    ``relations``: what can be told apart, values of ``RelationKind`` and ``WideKind``;
-    ``layer``: the pretrained layer after which words are read; ``heads`` and ``width`` of what
-    gathers them; ``dropout`` in training.
+    ``relations``: what can be told apart, values of ``RelationKind`` and ``WideKind`` and kinds of
+    facts; ``layer``: the pretrained layer after which words are read; ``heads`` and ``width`` of
+    what gathers them, ``members`` of these; ``dropout`` in training.
     """
 
     relations: tuple[str, ...] = (
@@ -260,10 +260,24 @@ class QuestionConfig:
         "picture_right",
         "picture_above",
         "picture_below",
+        "sibling",
+        "stores_product_of",
+        "produces_content_of",
+        "drains",
+        "drained_by",
+        "supplies",
+        "supplied_by",
+        "flows_into",
+        "receives_from",
+        "drainage_ends_in",
+        "supply_arises_from",
+        "companion",
+        "articulates_with",
     )
     layer: int = 12
     heads: int = 8
     width: int = 256
+    members: int = 4
     dropout: float = 0.2
 
 

@@ -42,6 +42,7 @@ def nano() -> ModelConfig:
         perception=PerceptionConfig(
             neighbours=("left_of", "right_of", "in_front_of", "behind", "nearest_to", "touching")
         ),
+        correction=CorrectionConfig(second_opinion=True, keep="corrected"),
         questions=QuestionConfig(),
         denial_penalty=1.5,
     )

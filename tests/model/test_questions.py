@@ -21,13 +21,19 @@ ANY = torch.ones(1, 3, dtype=torch.bool)
 def reading() -> MediRound:
     model = compose(dataclasses.replace(tiny(), questions=CONFIG))
     assert model.questions is not None
-    assert sum(model.questions(torch.randn(1, 3, 64), ANY)[0].softmax(-1)[:-1]) < 0.05
-    torch.manual_seed(0)
-    for parameter in model.questions.told.parameters():
-        torch.nn.init.normal_(parameter)
+    assert sum(model.questions(torch.randn(1, 3, 64), ANY)[0].exp()[:-1]) < 0.05
+    _learn(model.questions)
     model.eval().requires_grad_(False)
     model.language.merge_adapter()
     return model
+
+
+def _learn(reader: QuestionReader) -> None:
+    """Anything, as long as it depends on the words."""
+    torch.manual_seed(0)
+    for name, parameter in reader.named_parameters():
+        if ".told." in name:
+            torch.nn.init.normal_(parameter)
 
 
 def test_masks_are_numbered_in_the_order_of_their_mention() -> None:
@@ -36,13 +42,22 @@ def test_masks_are_numbered_in_the_order_of_their_mention() -> None:
 
 
 def test_padding_says_nothing() -> None:
-    torch.manual_seed(0)
     reader = QuestionReader(CONFIG, 16).eval()
-    torch.nn.init.normal_(reader.told.weight)
+    _learn(reader)
     states, mask = torch.randn(1, 5, 16), torch.ones(1, 5, dtype=torch.bool)
     padded = torch.cat([states, torch.randn(1, 3, 16)], 1)
     longer = torch.cat([mask, torch.zeros(1, 3, dtype=torch.bool)], 1)
     torch.testing.assert_close(reader(padded, longer), reader(states, mask))
+
+
+def test_members_are_heard_together() -> None:
+    reader = QuestionReader(CONFIG, 16).eval()
+    _learn(reader)
+    states = torch.randn(1, 3, 16)
+    each = [reader.heard_by(member, states, ANY).softmax(-1) for member in range(CONFIG.members)]
+    assert len(each) > 1
+    assert not torch.allclose(each[0], each[1])
+    torch.testing.assert_close(reader(states, ANY).exp(), sum(each) / len(each))
 
 
 def test_chances_of_relations_leave_a_rest(reading: MediRound) -> None:

@@ -21,7 +21,7 @@ from mediround.model.mediround import ImageFeatures, MediRound, Spoken
 from mediround.model.view import look
 from mediround.presets import tiny
 from mediround.session import Model
-from mediround.session.deduction import Deduced, Deducer, Shown
+from mediround.session.deduction import Deduced, Deducer, Shown, _statements
 from mediround.session.survey import Survey
 
 NAMES = ("left kidney", "right kidney", "liver", "spleen")
@@ -101,6 +101,30 @@ def test_the_counterpart_is_the_other_of_its_pair(knowing: MediRound, deduce: De
     assert deduce({"counterpart": 0.95}, [shown(knowing, LIVER)], KIDNEY) is None
 
 
+def test_facts_are_looked_up(knowing: MediRound, deduce: Deduce) -> None:
+    """The spleen's blood goes to the liver; what drains the spleen is unknown to this model."""
+    mark = shown(knowing, SPLEEN)
+    found = deduce({"drainage_ends_in": 0.95}, [mark], KIDNEY)
+    assert (found.structure, found.agreed, found.shown) == (LIVER, False, None)
+    assert deduce({"drains": 0.95}, [mark], KIDNEY) is None
+
+
+def test_a_fact_that_holds_of_nothing_known_is_not_what_was_asked_for(
+    knowing: MediRound, deduce: Deduce
+) -> None:
+    """Nor is the answer that is left a sure one."""
+    found = deduce({"drains": 0.6, "drainage_ends_in": 0.35}, [shown(knowing, SPLEEN)], KIDNEY)
+    assert found.structure == LIVER
+    assert 0.3 < found.certainty < 0.4
+
+
+def test_all_structures_of_a_fact_are_equally_likely() -> None:
+    names = ("portal vein and splenic vein", "spleen", "stomach", "liver")
+    stated = _statements(names, "drained_by")
+    assert stated[0].tolist() == [0, 0.5, 0.5, 0]
+    assert float(stated.sum()) == 1
+
+
 def test_what_masks_cannot_tell_is_left_to_the_language_model(
     knowing: MediRound, deduce: Deduce
 ) -> None:
@@ -110,6 +134,13 @@ def test_what_masks_cannot_tell_is_left_to_the_language_model(
     assert deduce({"identity": 0.9}, [], SPLEEN) is None
     assert deduce({"identity": 0.9}, [mark, shown(knowing, SPLEEN)], SPLEEN) is None
     assert deduce({"left_of": 0.9}, [mark], SPLEEN, axes=None) is None
+
+
+def test_a_structure_that_is_shown_is_not_drawn_again(knowing: MediRound, deduce: Deduce) -> None:
+    """However unclear it is what was asked for."""
+    mark = shown(knowing, SPLEEN)
+    found = deduce({"identity": 0.45, "drainage_ends_in": 0.25}, [mark], SPLEEN)
+    assert (found.structure, found.shown) == (SPLEEN, mark)
 
 
 def test_a_rectangle_is_drawn_as_what_it_shows(knowing: MediRound, deduce: Deduce) -> None:

@@ -224,7 +224,7 @@ class MediRound(nn.Module):
         mask = torch.ones_like(ids, dtype=torch.bool)
         with self.language.plain():
             states = self.language.hear(ids, mask, self.questions.layer)
-        chances = self.questions(states, mask)[0].softmax(-1).tolist()
+        chances = self.questions(states, mask)[0].exp().tolist()
         return dict(zip(self.questions.relations, chances, strict=False))
 
     def same(self, states: Tensor, references: Tensor) -> Tensor:

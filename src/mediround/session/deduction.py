@@ -1,14 +1,14 @@
 """What a question about masks must mean, found without the language model's own opinion.
 
-The words say which relation is asked for (:mod:`mediround.model.questions`), the masks say what
-stands in it: the mask itself, the other one of its pair, or what a :class:`Survey` of the image
-finds there. The language model has an opinion too; both are weighed, and where the masks know
-better, they have the last word.
+The words say which relation is asked for (:mod:`mediround.model.questions`); what stands in it is
+the mask itself, what the atlas says of the structure that it shows (the other one of its pair, the
+vein that drains it), or what a :class:`Survey` of the image finds beside it. The language model has
+an opinion too; both are weighed, and where the masks know better, they have the last word.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mediround import anatomy
-from mediround.data.scene.link import RESEGMENTING, RelationKind
+from mediround.data.scene.link import FACT_KINDS, RESEGMENTING, RelationKind
 from mediround.dialogue import Entity, markers
 from mediround.geometry import mask_to_box
 from mediround.model.deduction import GROUPS
@@ -36,6 +36,12 @@ _OPINION = 0.5
 _NEVER = 1e-6
 """How likely a structure stands in a relation to itself."""
 _PAIRS = frozenset({RelationKind.LARGER_OF, RelationKind.SMALLER_OF, RelationKind.BETWEEN})
+_STATED: Mapping[str, str] = {
+    RelationKind.COUNTERPART: "pair",
+    RelationKind.SIBLING: "sibling",
+    **{kind: kind for kind in FACT_KINDS},
+}
+"""Relations that the atlas knows, and what it calls them."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,8 @@ class Deducer:
         told = torch.zeros(len(self.model.config.entities), device=state.device)
         again = [0.0] * len(shown)  # how likely each mask is asked for itself
         heard = 0.0
-        for relation, chance in self._relations(question, len(shown)).items():
+        asked, known = self._answerable(self._relations(question, len(shown)), shown)
+        for relation, chance in asked.items():
             place = _asked_again(relation, shown)
             seen = self._told(relation, shown, place)
             if seen is None:
@@ -146,16 +153,41 @@ class Deducer:
         mark, certainty = shown[likeliest], again[likeliest]
         unknown = float(told.sum()) < _SURE
         if certainty > _SURE and mark.has_shape and (unknown or structure == int(told.argmax())):
-            return Deduced(structure, certainty, agreed, mark)
-        return Deduced(structure, float(chances[structure]), agreed)
+            return Deduced(structure, certainty * known, agreed, mark)
+        own = next((each for each in shown if self._shows(each, structure)), None)
+        return Deduced(structure, float(chances[structure]) * known, agreed, own)
+
+    def _shows(self, mark: Shown, structure: int) -> bool:
+        """Whether a mask is clearly that of ``structure``, which then need not be drawn again."""
+        return mark.has_shape and float(self._taken(mark)[structure]) > _SURE
 
     def _relations(self, question: str, masks: int) -> dict[str, float]:
-        """Relations of so many masks that may be asked for, and how likely they are."""
+        """Relations of so many masks, and how likely they are asked for."""
         return {
             relation: chance
             for relation, chance in self.model.asked(question).items()
-            if chance > _POSSIBLE and (1 + (relation in _PAIRS)) == masks
+            if (1 + (relation in _PAIRS)) == masks
         }
+
+    def _answerable(
+        self, relations: Mapping[str, float], shown: Sequence[Shown]
+    ) -> tuple[dict[str, float], float]:
+        """Those of ``relations`` that may be meant where the question has an answer.
+
+        What the atlas states holds of few structures. Where it knows no vein that drains what is
+        shown, something else was asked for, or something that cannot be drawn.
+
+        Returns:
+            How likely each is, given an answer; and how likely there is one.
+        """
+        taken = self._taken(shown[0])
+        stated = _STATED.keys() & relations.keys()
+        idle = {each for each in stated if self._stated(_STATED[each], taken) is None}
+        known = 1 - sum(relations[relation] for relation in idle)
+        if known < _POSSIBLE:
+            return {}, known
+        left = {r: chance / known for r, chance in relations.items() if r not in idle}
+        return {r: chance for r, chance in left.items() if chance > _POSSIBLE}, known
 
     def _told(self, relation: str, shown: Sequence[Shown], place: int | None) -> Tensor | None:
         """Probabilities (entities,) by the masks, at most 1 in all; None where they cannot tell.
@@ -164,8 +196,8 @@ class Deducer:
         """
         if place is not None:
             return self._taken(shown[place])
-        if relation == RelationKind.COUNTERPART:
-            return self._other_side(self._taken(shown[0]))
+        if relation in _STATED:
+            return self._stated(_STATED[relation], self._taken(shown[0]))
         if relation not in GROUPS or not self._survey.sees(relation):
             return None
         return self._found(relation, shown)
@@ -181,14 +213,10 @@ class Deducer:
         taken = (self._taken(each) for each in shown)
         return {int(each.argmax()) for each in taken if float(each.max()) > _SURE}
 
-    def _other_side(self, taken: Tensor) -> Tensor | None:
-        atlas, names = anatomy.load(), self.model.config.entities
-        paired = torch.zeros_like(taken)
-        for place, name in enumerate(names):
-            known = atlas.find(name)
-            if known is not None and known.pair in names:
-                paired[names.index(known.pair)] += taken[place]
-        return paired if float(paired.sum()) > _SURE else None
+    def _stated(self, kind: str, taken: Tensor) -> Tensor | None:
+        """What stands in a relation of the atlas to a mask that shows ``taken``."""
+        stated = taken @ _statements(self.model.config.entities, kind).to(taken)
+        return stated if float(stated.sum()) > _SURE else None
 
     def _found(self, relation: str, shown: Sequence[Shown]) -> Tensor | None:
         left_out = self._known(shown)
@@ -202,6 +230,19 @@ class Deducer:
         evidence = evidence.to(beside.device)
         found[candidates] = self.model.deduction.chances(relation, evidence).exp()
         return found
+
+
+@cache
+def _statements(names: tuple[str, ...], kind: str) -> Tensor:
+    """float32 (names, names): a row's structure has those in this relation, all equally likely."""
+    atlas = anatomy.load()
+    statements = torch.zeros(len(names), len(names))
+    for place, name in enumerate(names):
+        facts = atlas.facts_referring_to(name) if atlas.find(name) else ()
+        subjects = {fact.subject for fact in facts if fact.kind == kind} & {*names}
+        for subject in subjects:
+            statements[place, names.index(subject)] = 1 / len(subjects)
+    return statements
 
 
 def _asked_again(relation: str, shown: Sequence[Shown]) -> int | None:

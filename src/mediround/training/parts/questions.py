@@ -1,10 +1,9 @@
 """Learning what a question asks for, from the training words alone; no image, minutes in all.
 
 Questions are drawn as dialogues draw them. What the reader cannot answer from masks is one kind,
-"anything else": names and descriptions, facts, rarer relations. Those speak of masks too, so that
-it is never the mere mention of a mask that tells. Enquiries that are answered in words are left
-out: "which is larger, [1] or [2]?" asks for a relation as well, and whether to draw is not asked
-here.
+"anything else": names and descriptions, rarer relations. Those speak of masks too, so that it is
+never the mere mention of a mask that tells. Enquiries that are answered in words are left out:
+"which is larger, [1] or [2]?" asks for a relation as well, and whether to draw is not asked here.
 """
 
 import re
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from mediround import anatomy
 from mediround.config import QuestionConfig
-from mediround.data.scene.link import FACT_KINDS, Link, RelationKind
+from mediround.data.scene.relations import FACT_KINDS, Link, RelationKind, stated
 from mediround.data.scene.relations_wide import WideKind
 from mediround.data.words import questions as rich
 from mediround.data.words import wording
@@ -31,12 +30,17 @@ from mediround.model.roles import LanguageRole
 from mediround.training.parts.recipe import Recipe
 from mediround.training.progress import Ledger, cosine
 
-_TWO = frozenset({RelationKind.LARGER_OF, RelationKind.SMALLER_OF, RelationKind.BETWEEN})
 _VOICE = wording.Voice(typo_share=0.05, abbreviation_share=0.03)
-_TERMS = ("vein", "artery", "organ", "vessel", "duct", "muscle", "bone", "second", "blood", "bile")
-_GAP = re.compile(r"\{\w+\}")
+_TERMS = {
+    "noun": ("organ", "vessel", "gland", "part"),
+    "ordinal": ("second", "third", "fourth"),
+    "substance": ("blood", "bile", "urine", "insulin"),
+}
+_GAP = re.compile(r"\{(\w+)\}")
 _NAMED_SHARE = 0.5
 _ELSE_SHARE = 0.45  # of questions that ask for anything else
+_OFTEN: dict[str, float] = {RelationKind.IDENTITY: 5.0, RelationKind.COUNTERPART: 1.5}
+"""Relations that are asked for more often than others, in people's dialogues as in ours."""
 _ASIDES = (
     "{q} Leave {a} as it is.",
     "{q} It should not overlap {a}.",
@@ -67,8 +71,11 @@ class Questions:
         self.entities, self.split = tuple(entities), split
         self.relations = tuple(relations)
         self._atlas = anatomy.load()
+        self._facts = _facts(self._atlas)
+        often = np.array([_OFTEN.get(relation, 1.0) for relation in self.relations])
+        self._shares = often / often.sum()
         related = {*RelationKind} - {*self.relations} - {RelationKind.FACT}
-        self._others = (*sorted(related), *sorted(FACT_KINDS))
+        self._others = (*sorted(related), *sorted(FACT_KINDS - {*self.relations}))
         self._rich = tuple(kind for kind in rich.kinds("phrase") if kind not in self.relations)
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[list[str], list[int]]:
@@ -81,17 +88,19 @@ class Questions:
         speaker = wording.Speaker(self.split, rng, self._atlas, voice)
         if rng.random() < _ELSE_SHARE:
             return self._anything_else(speaker, rng), len(self.relations)
-        label = int(rng.integers(len(self.relations)))
+        label = int(rng.choice(len(self.relations), p=self._shares))
         return self._related(speaker, self.relations[label], rng), label
 
     def _related(self, speaker: wording.Speaker, relation: str, rng: np.random.Generator) -> str:
         named = bool(rng.random() < _NAMED_SHARE)
         if relation in {*WideKind}:
             return _filled(self._phrased(relation, speaker, named=named), speaker, rng)
-        name, kind = self._entity(rng), RelationKind(relation)
-        link = Link(kind, (name,) * (1 + (kind in _TWO)), name)
-        template = speaker.relation_template(link, named=named)
-        return wording.fill(template, speaker.references(_numbers(rng, 2)))
+        if relation in FACT_KINDS:
+            facts = self._facts[relation]
+            link = facts[int(rng.integers(len(facts)))]
+        else:
+            link = Link(RelationKind(relation), ("",), self._entity(rng))
+        return _filled(speaker.relation_template(link, named=named), speaker, rng)
 
     def _phrased(self, kind: str, speaker: wording.Speaker, *, named: bool) -> str:
         """A question of a kind that only rich dialogues have, with its gaps."""
@@ -109,13 +118,7 @@ class Questions:
             return wording.capital(aside.replace("{q}", asked))
         if sort < 0.65:
             other = self._others[int(rng.integers(len(self._others)))]
-            fact = None if isinstance(other, RelationKind) else other
-            if fact is not None and not wording.phrases(RelationKind.FACT, self.split, fact):
-                return self._named(speaker, rng)
-            related = other if isinstance(other, RelationKind) else RelationKind.FACT
-            link = Link(related, ("",), self._entity(rng), {}, fact)
-            template = speaker.relation_template(link, named=bool(rng.random() < _NAMED_SHARE))
-            return _filled(template, speaker, rng)
+            return self._related(speaker, other, rng)
         kind = self._rich[int(rng.integers(len(self._rich)))]
         named = bool(rng.random() < _NAMED_SHARE)
         return _filled(self._phrased(kind, speaker, named=named), speaker, rng)
@@ -162,15 +165,18 @@ class QuestionsPart:
             torch.manual_seed(int(rng.integers(2**31)))  # of what dropout leaves out
             for group in optimiser.param_groups:
                 group["lr"] = settings.rate * cosine(step, settings.steps, 100)
-            states, mask, labels = _batch(seen, rng.integers(len(seen["labels"]), size=64))
-            loss = F.cross_entropy(reader(states, mask), labels, label_smoothing=0.02)
             optimiser.zero_grad()
+            loss = torch.zeros(())
+            for member in range(self.config.members):
+                states, mask, labels = _batch(seen, rng.integers(len(seen["labels"]), size=64))
+                told = reader.heard_by(member, states, mask)
+                loss = loss + F.cross_entropy(told, labels, label_smoothing=0.02)
             loss.backward()
             optimiser.step()
             if (step + 1) % 250 == 0:
                 right = {split: self._right(each) for split, each in heard.items()}
                 self.ledger.show(**right)
-                self.ledger.log(step=step + 1, loss=loss.item(), **right)
+                self.ledger.log(step=step + 1, loss=loss.item() / self.config.members, **right)
         write_tensors(self.ledger.folder / "questions.safetensors", reader.state_dict(), {})
 
     @torch.no_grad()
@@ -244,7 +250,17 @@ def _filled(form: str, speaker: wording.Speaker, rng: np.random.Generator) -> st
     """``form`` with masks in the gaps of references and any term in all others."""
     for gap, mask in zip("abc", speaker.references(_numbers(rng, 3)), strict=True):
         form = form.replace(f"{{{gap}}}", mask)
-    return wording.capital(_GAP.sub(lambda _: speaker.choose(_TERMS), form))
+    return wording.capital(_GAP.sub(lambda gap: speaker.choose(_TERMS[gap[1]]), form))
+
+
+def _facts(atlas: anatomy.Atlas) -> dict[str, list[Link]]:
+    """All that the atlas states, whatever the model knows, by kind."""
+    facts: dict[str, list[Link]] = {kind: [] for kind in FACT_KINDS}
+    for entity in atlas:
+        for fact in atlas.facts(entity.name):
+            if fact.kind in FACT_KINDS:
+                facts[fact.kind].append(stated(fact, atlas))
+    return facts
 
 
 def _numbers(rng: np.random.Generator, count: int) -> list[int]:

@@ -116,9 +116,9 @@ class LanguageRecipe:
 class QuestionsRecipe:
     """Training of the reader of questions; ``watched`` questions in held-out and in fresh words."""
 
-    questions: int = 12000
+    questions: int = 18000
     watched: int = 1500
-    steps: int = 1500
+    steps: int = 3000
     rate: float = 2e-3
 
 
