@@ -145,7 +145,8 @@ class Model:
         """
         with self._loading:
             if self._boxes is None:
-                self._boxes = BoxPrompt.beside(self.network)
+                second = self.network.second
+                self._boxes = BoxPrompt.beside(self.network) if second is None else second.prompt
         with self.lock:
             mask = structure_in(box, encoded, self._boxes)
         if not mask.any():

@@ -17,8 +17,8 @@ from mediround.geometry import BoolMask
 Masks = dict[str, BoolMask]
 
 DIGESTS = {
-    ("train", True): "8f0ddf971a560fd3",
-    ("train", False): "ffd98fc8088a1bc8",
+    ("train", True): "8b9e1848760552d9",
+    ("train", False): "fa2e0162ded94382",
     ("heldout", True): "68baab002b6f5989",
     ("heldout", False): "f54df7bfc09c4930",
 }
