@@ -143,6 +143,14 @@ def test_a_structure_that_is_shown_is_not_drawn_again(knowing: MediRound, deduce
     assert (found.structure, found.shown) == (SPLEEN, mark)
 
 
+def test_nothing_is_deduced_from_an_empty_mask(knowing: MediRound, deduce: Deduce) -> None:
+    """The model may have drawn one, and somebody ask what lies beside it."""
+    mark = shown(knowing, LIVER)
+    nothing = Entity.from_mask(1, np.zeros((60, 72), dtype=bool), status="ok", score=0.1)
+    for relation in ("left_of", "nearest_to", "identity", "counterpart"):
+        assert deduce({relation: 0.95}, [Shown(nothing, mark.tokens)], SPLEEN) is None
+
+
 def test_a_rectangle_is_drawn_as_what_it_shows(knowing: MediRound, deduce: Deduce) -> None:
     mark = shown(knowing, LIVER)
     box = np.zeros((60, 72), dtype=bool)

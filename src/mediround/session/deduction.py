@@ -128,6 +128,8 @@ class Deducer:
         """
         if not shown or self.model.codebook is None or self.model.names is None:
             return None
+        if not all(each.mask.any() for each in shown):
+            return None  # nothing lies beside a mask of nothing
         told = torch.zeros(len(self.model.config.entities), device=state.device)
         again = [0.0] * len(shown)  # how likely each mask is asked for itself
         heard = 0.0
