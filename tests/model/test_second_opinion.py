@@ -57,7 +57,9 @@ def test_empty_and_large_masks_stay_as_they_are() -> None:
     second = SecondOpinion(filler, 0.5)  # type: ignore[arg-type]  # finds what a box covers
     empty, large, small = (rectangle(0, side, 0, side) for side in (0, 4, 3))
     large[0, 0] = small[0, 0] = -1.0
-    better = second(TRUNK, torch.stack([empty, large, small]))
+    masks = torch.stack([empty, large, small])
+    assert second.concerns(masks).tolist() == [False, False, True]
+    better = second(TRUNK, masks)
     assert torch.equal(better[:2], torch.stack([empty, large]))
     assert better[2, 0, 0] == 0
     assert len(filler.asked) == 1
@@ -79,10 +81,10 @@ def test_bad_masks_alone_are_corrected(threshold: float, monkeypatch: pytest.Mon
         network.correcting = False
         plain = network.draw(image, states)
     assert not plain.corrected.any()
-    assert drawn.corrected.all() == (threshold == 1.0)
     assert torch.equal(drawn.scores, plain.scores)
     changed = (drawn.logits != plain.logits).flatten(1).any(1)
     assert changed.any() == (threshold == 1.0)
+    assert torch.equal(drawn.corrected, changed)
 
 
 def test_a_second_opinion_needs_a_judge_that_looks_at_masks() -> None:

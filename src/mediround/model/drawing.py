@@ -66,7 +66,10 @@ class Drawing:
         logits, scores = decoded.logits[0], self.judge.score(prompts, decoded)[0]
         chosen = torch.zeros_like(scores, dtype=torch.bool)
         # In double precision, so that a threshold of 0.6 means 0.6 and not its nearest float.
-        bad = (scores.double() <= self.settings.threshold).nonzero()[:, 0]
+        low = scores.double() <= self.settings.threshold
+        if self.second is not None:
+            low &= self.second.concerns(logits)
+        bad = low.nonzero()[:, 0]
         if len(bad) == 0 or (self.corrector is None and self.second is None):
             return Drawn(logits, scores, certainty, chosen)
         prompts = prompts[:, bad]

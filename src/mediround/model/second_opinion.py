@@ -2,9 +2,9 @@
 
 A small mask that the judge finds bad is often in the right place and badly outlined. The published
 decoder draws what lies in a box well, and errs in other ways than the one that was trained on: with
-the box of the bad mask for a prompt, the average of both is better than either. Large masks it
-makes no better (``benchmarks/correction.py``). The paper rewrites the prompt instead (section 3.3,
-:mod:`mediround.model.correction`).
+the box of the bad mask for a prompt, the average of both is better than either
+(``benchmarks/correction.py``). Large masks it makes no better (``docs/results.md``). The paper
+rewrites the prompt instead (section 3.3, :mod:`mediround.model.correction`).
 
 Shapes: N masks of one image, on 4 side x 4 side pixels of the canvas.
 """
@@ -32,19 +32,22 @@ class SecondOpinion(nn.Module):
         super().__init__()
         self.prompt, self.share = prompt, share
 
+    def concerns(self, logits: Tensor) -> Tensor:
+        """Which masks (N, 4 side, 4 side) it has anything to say of: bool (N,), the small ones."""
+        covered = (logits > 0).float().mean((1, 2))
+        return (covered > 0) & (covered <= _SMALL)
+
     def forward(self, trunk: Tensor, logits: Tensor) -> Tensor:
-        """Better logits (N, 4 side, 4 side); those of empty and of large masks stay as they are.
+        """Better logits (N, 4 side, 4 side); those that it does not concern stay as they are.
 
         Args:
             trunk: (1, C, side, side), of the image.
             logits: (N, 4 side, 4 side); above 0 is foreground.
         """
-        drawn = logits > 0
-        covered = drawn.float().mean((1, 2))
-        small = ((covered > 0) & (covered <= _SMALL)).nonzero()[:, 0]
+        small = self.concerns(logits).nonzero()[:, 0]
         if len(small) == 0:
             return logits
-        other = self.prompt(trunk, boxes(drawn[small])).logits.to(logits)
+        other = self.prompt(trunk, boxes(logits[small] > 0)).logits.to(logits)
         return logits.index_copy(0, small, logits[small].lerp(other, self.share))
 
 

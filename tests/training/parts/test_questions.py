@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from mediround.config import QuestionConfig
+from mediround.data.scene.relations import FACT_KINDS, RelationKind
+from mediround.data.scene.relations_wide import WideKind
 from mediround.data.words import wording
 from mediround.dialogue import markers
 from mediround.model.checkpoint import load_exactly, read_tensors
@@ -24,6 +26,10 @@ TWO = {"larger_of", "smaller_of", "between"}
 def drawn(split: wording.Split = "train", seed: int = 0) -> list[tuple[str, int]]:
     questions = Questions(NAMES, RELATIONS, split)
     return list(zip(*questions.draw(600, np.random.default_rng(seed)), strict=True))
+
+
+def test_every_relation_of_the_configuration_is_known() -> None:
+    assert {*RELATIONS} <= {*RelationKind, *WideKind, *FACT_KINDS}
 
 
 def test_equal_generators_draw_equal_questions_of_every_kind() -> None:
