@@ -58,6 +58,16 @@ class SamVitConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SceneConfig:
+    """What tells what every place shows: attending layers at a sixteenth of the canvas' side."""
+
+    width: int = 192
+    layers: int = 3
+    heads: int = 6
+    expand: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
 class MaskDecoderConfig:
     """Two-way decoder; ``width`` equals the image encoder's ``out``."""
 
@@ -324,6 +334,7 @@ class ModelConfig:
     projection: Literal["normed", "paper"] = "normed"
     seg_state: Literal["at", "before"] = "at"
     correction: CorrectionConfig = field(default_factory=CorrectionConfig)
+    scene: SceneConfig | None = None
     questions: QuestionConfig | None = None
     normalisation: NormalisationConfig = field(default_factory=NormalisationConfig)
     dtype: str = "bfloat16"

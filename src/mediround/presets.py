@@ -13,6 +13,7 @@ from mediround.config import (
     PerceptionConfig,
     QuestionConfig,
     SamVitConfig,
+    SceneConfig,
     TinyVitConfig,
 )
 
@@ -43,6 +44,7 @@ def nano() -> ModelConfig:
             neighbours=("left_of", "right_of", "in_front_of", "behind", "nearest_to", "touching")
         ),
         correction=CorrectionConfig(second_opinion=True, keep="corrected"),
+        scene=SceneConfig(),
         questions=QuestionConfig(),
         denial_penalty=1.5,
     )

@@ -14,7 +14,7 @@ def _book() -> Codebook:
 def test_codes_are_recognised_for_certain() -> None:
     book = _book()
     assert book.chances(book.codes).argmax(1).tolist() == [0, 1, 2, 3, 4]
-    assert (book.certainty(book.codes) > 0.95).all()
+    assert (book.nearest(book.codes)[1] > 0.95).all()
 
 
 def test_halfway_between_two_is_a_coin_toss() -> None:
@@ -22,7 +22,7 @@ def test_halfway_between_two_is_a_coin_toss() -> None:
     between = (book.codes[:1] + book.codes[1:2]) / 2
     chances = book.chances(between)[0].exp()
     torch.testing.assert_close(chances[0], chances[1])
-    assert book.certainty(between).item() <= 0.5
+    assert book.nearest(between)[1].item() <= 0.5
 
 
 def test_distances_do_not_depend_on_the_scale_of_codes() -> None:

@@ -8,15 +8,14 @@ from mediround.model.deduction import EVIDENCE, GROUPS, PRESENCE, Deduction, pre
 
 
 def test_presence_counts_what_the_image_tokens_see_inside_the_mask() -> None:
-    logits = torch.full((2, 8, 8), -4.0)
-    logits[0, :4, :4] = 4.0  # the upper left of four cells
+    odds = torch.full((2, 8, 8), -4.0)
+    odds[0, :4, :4] = 4.0  # the upper left of four cells
     cells = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.2, 0.8], [0.2, 0.8]])
-    numbers = presence(logits, torch.tensor([0.5, 0.0]), cells)
+    numbers = presence(odds, cells)
     assert numbers.shape == (2, PRESENCE)
-    score, shared, surest, inside, area = numbers[0].tolist()
-    assert score == 0
+    best, shared, surest, inside, area = numbers[0].tolist()
+    assert best == inside == 1
     torch.testing.assert_close(torch.tensor([shared, surest]).exp(), torch.tensor([0.901, 0.901]))
-    assert inside == torch.tensor(0.4)
     assert area == torch.tensor(17.0).log() / 5
     assert numbers.isfinite().all()  # of a mask of nothing too
     assert numbers[1, 4] == 0

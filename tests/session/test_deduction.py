@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mediround.config import QuestionConfig
+from mediround.config import QuestionConfig, SceneConfig
 from mediround.dialogue import Entity
 from mediround.imaging import Image
 from mediround.model.drawing import Drawn
@@ -35,7 +35,12 @@ Deduce = Callable[..., Any]
 def knowing() -> MediRound:
     """A tiny model that means the structure whose place its state is one at."""
     torch.manual_seed(0)
-    config = dataclasses.replace(tiny(), entities=NAMES, questions=QuestionConfig(layer=1))
+    config = dataclasses.replace(
+        tiny(),
+        entities=NAMES,
+        scene=SceneConfig(width=12, layers=1, heads=2),
+        questions=QuestionConfig(layer=1),
+    )
     model = compose(config).eval().requires_grad_(False)
     model.language.merge_adapter()
     assert model.codebook is not None
@@ -176,7 +181,7 @@ def test_neighbours_are_looked_for_where_everything_is_drawn(
     for place, column in ((LIVER, 5), (KIDNEY, 40), (SPLEEN, 60)):
         drawn[place, 20:30, column : column + 10] = True
     survey = Survey(NAMES, drawn, torch.full((len(NAMES),), 0.9), "LP")
-    monkeypatch.setattr(Survey, "of", lambda *_: survey)
+    monkeypatch.setattr(Deducer, "_survey", survey)
     assert knowing.deduction is not None
     weights = torch.zeros_like(knowing.deduction.weights)
     weights[:, 2], weights[:, 8] = 4.0, -4.0  # clearly there, nothing nearer
@@ -253,6 +258,82 @@ def test_a_relation_is_not_answered_with_a_mere_name(
         session.add_mask(np.eye(60, 72, dtype=bool))
         assert len(session.ask("What is behind [1]?").entities) == answers
     assert [len(each) for each in barred] == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("places", "text"),
+    [
+        ((LIVER, LIVER), "The liver is [1]."),
+        ((LIVER, SPLEEN), "The liver is [1] and the liver is [2]."),
+    ],
+)
+def test_one_structure_is_drawn_once(
+    knowing: MediRound,
+    overruled: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    places: tuple[int, int],
+    text: str,
+) -> None:
+    """Whatever its names: what is drawn twice is what the states mean."""
+    network = overruled.network
+
+    def twice(vectors: Tensor, cache: KeyValueCache, *_: object) -> Spoken:
+        said = network.prompter.answer("The liver is [1] and the liver is [2].", 1)
+        spoken = network.repeat(vectors, cache, said)
+        return dataclasses.replace(spoken, states=_states(knowing)[list(places)])
+
+    monkeypatch.setattr(network, "say", twice)
+    monkeypatch.setattr(network, "codebook", knowing.codebook)
+    monkeypatch.setattr(network, "projection", knowing.projection)
+    monkeypatch.setattr(network, "names", None)
+    monkeypatch.setattr(Deducer, "deduce", lambda *_: None)
+    session = overruled.open(np.random.default_rng(0).random((60, 72)))
+    heard: list[str] = []
+    turn = session.ask("Which is nearest?", told=heard.append)
+    assert turn.text == text
+    assert len(turn.entities) == text.count("[")
+    assert heard == [text] * (places[0] == places[1])
+
+
+@pytest.mark.parametrize(
+    ("said", "presence", "text"),
+    [
+        ("The liver is [9].", 0.01, "There is no liver in this image."),
+        ("The liver is [9].", 0.1, "The liver is [1]."),
+        ("There is no liver in this image.", 0.99, "The liver is [1]."),
+        ("There is no liver in this image.", 0.9, "There is no liver in this image."),
+        ("There is no spleen in this image.", 0.99, "There is no spleen in this image."),
+        ("There is no reason to worry.", 0.99, "There is no reason to worry."),
+    ],
+)
+def test_what_is_clearly_there_or_not_has_the_last_word(
+    knowing: MediRound,
+    overruled: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    presence: float,
+    text: str,
+) -> None:
+    network = overruled.network
+
+    def says(vectors: Tensor, cache: KeyValueCache, *_: object) -> Spoken:
+        spoken = network.repeat(vectors, cache, network.prompter.answer(said, 9))
+        return dataclasses.replace(spoken, states=_states(knowing)[LIVER][None][: "[" in said])
+
+    there = torch.full((len(NAMES),), 0.5)
+    there[LIVER] = presence
+    monkeypatch.setattr(Deducer, "presence", there)
+    monkeypatch.setattr(Deducer, "deduce", lambda *_: None)
+    monkeypatch.setattr(network, "say", says)
+    monkeypatch.setattr(network, "codebook", knowing.codebook)
+    monkeypatch.setattr(network, "projection", knowing.projection)
+    monkeypatch.setattr(network, "names", None)
+    session = overruled.open(np.random.default_rng(0).random((60, 72)))
+    heard: list[str] = []
+    turn = session.ask("Where is the liver?", told=heard.append)
+    assert turn.text == text
+    assert heard == [text] * (said.split()[:2] != text.split()[:2])
+    assert [each.mask is not None for each in turn.entities] == ["[1]" in text]
 
 
 def test_words_that_are_given_stand(overruled: Model) -> None:

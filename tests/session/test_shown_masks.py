@@ -24,15 +24,15 @@ def shape_of(entity: SessionEntity) -> NDArray[np.bool_]:
     return entity.mask
 
 
-def draw_well(model: Model, patch: pytest.MonkeyPatch) -> None:
-    """Let the judge find everything well drawn."""
+def judge(model: Model, score: float, patch: pytest.MonkeyPatch) -> None:
+    """Let the judge find everything equally well drawn."""
     draw = model.network.draw
 
-    def well_drawn(image: ImageFeatures, states: Tensor) -> Drawn:
+    def judged(image: ImageFeatures, states: Tensor) -> Drawn:
         drawn = draw(image, states)
-        return replace(drawn, scores=torch.full_like(drawn.scores, 0.95))
+        return replace(drawn, scores=torch.full_like(drawn.scores, score))
 
-    patch.setattr(model.network, "draw", well_drawn)
+    patch.setattr(model.network, "draw", judged)
 
 
 @pytest.fixture
@@ -61,10 +61,14 @@ def test_what_is_shown_as_a_mask_is_not_drawn_again(
 
 
 def test_a_kept_mask_is_no_better_than_it_was(
-    certain: Model, picture: Pictures, square: NDArray[np.bool_]
+    certain: Model,
+    picture: Pictures,
+    square: NDArray[np.bool_],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     session = certain.open(picture(1))
     drawn = session.ask("Liver?", text="It is [1].").entities[0]
+    judge(certain, 0.3, monkeypatch)
     again = session.ask("What is [1]?", text="It is [2].").entities[0]
     assert np.array_equal(shape_of(again), shape_of(drawn))
     assert again.score == pytest.approx(0.9 * (drawn.score or 0))
@@ -87,7 +91,7 @@ def test_a_well_drawn_answer(
     corrected: bool,
     score: float,
 ) -> None:
-    draw_well(certain, monkeypatch)
+    judge(certain, 0.95, monkeypatch)
     session, shape = certain.open(picture(1)), square.copy()
     shape[20, 10] = False
     if corrected:

@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mediround.training.losses import dice_loss, focal_loss, mask_iou
+from mediround.training.losses import dice_loss, focal_loss, mask_iou, scene_loss
 
 
 @st.composite
@@ -77,3 +78,23 @@ def test_sure_masks_cost_nothing_and_wrong_ones_much(
     loss(half, truth).sum().backward()  # type: ignore[no-untyped-call]
     assert half.grad is not None
     assert half.grad.isfinite().all()
+
+
+def test_a_scene_that_is_seen_costs_nothing() -> None:
+    labels = torch.zeros(8, 8, dtype=torch.long)
+    labels[:4, 4:] = 2
+    seen = F.one_hot(labels, 4).permute(2, 0, 1).float()
+    right = float(scene_loss(30 * seen, labels))
+    assert right == pytest.approx(0, abs=0.05)
+    mixed = seen[[2, 1, 0, 3]]  # nothing where something is, and the other way round
+    assert float(scene_loss(30 * mixed, labels)) > 10
+    assert right < float(scene_loss(torch.zeros(4, 8, 8), labels)) < 3
+
+
+def test_what_is_not_labelled_at_all_is_learned_as_nothing() -> None:
+    labels = torch.zeros(8, 8, dtype=torch.long)
+    logits = torch.zeros(4, 8, 8, requires_grad=True)
+    scene_loss(logits, labels).backward()  # type: ignore[no-untyped-call]  # torch's
+    assert logits.grad is not None
+    assert (logits.grad[0] < 0).all()
+    assert (logits.grad[1:] > 0).all()

@@ -18,6 +18,7 @@ class PartName(StrEnum):
 
     FEATURES = "features"
     MASKS = "masks"
+    SCENE = "scene"
     LANGUAGE = "language"
     QUESTIONS = "questions"
     JUDGE = "judge"
@@ -27,7 +28,13 @@ class PartName(StrEnum):
 
 _STAGES = {
     None: list(PartName),
-    1: [PartName.FEATURES, PartName.MASKS, PartName.LANGUAGE, PartName.QUESTIONS],
+    1: [
+        PartName.FEATURES,
+        PartName.MASKS,
+        PartName.SCENE,
+        PartName.LANGUAGE,
+        PartName.QUESTIONS,
+    ],
     2: [PartName.JUDGE, PartName.DEDUCTION, PartName.PACKAGE],
 }
 

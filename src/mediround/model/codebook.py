@@ -26,6 +26,7 @@ class Codebook(nn.Module):
         """Log probabilities (N, entities) of what is meant."""
         return (-4 * self.distances(prompts)).log_softmax(-1)
 
-    def certainty(self, prompts: Tensor) -> Tensor:
-        """The probability (N,), 0..1, of the structure that each prompt is nearest to."""
-        return self.chances(prompts).amax(-1).exp()
+    def nearest(self, prompts: Tensor) -> tuple[Tensor, Tensor]:
+        """The place (N,) of the structure that each prompt is nearest to; its probability, 0..1."""
+        likeliest, places = self.chances(prompts).max(-1)
+        return places, likeliest.exp()

@@ -49,31 +49,30 @@ class Deduction(nn.Module):
         return (evidence.float() @ self.weights[GROUPS[relation]]).log_softmax(-1)
 
 
-def presence(logits: Tensor, scores: Tensor, cells: Tensor) -> Tensor:
-    """What tells whether structures that were drawn by their codes are there.
+def presence(odds: Tensor, cells: Tensor) -> Tensor:
+    """What tells whether structures are there.
 
     Args:
-        logits: (N, side, side) of their masks.
-        scores: (N,), the judge's.
+        odds: log odds (N, side, side), above 0 where each is.
         cells: (n * n, N), what each image token shows: probabilities over these structures.
 
     Returns:
-        float32 (N, PRESENCE): log odds of the score; logarithms of how much of the mask the image
-        tokens take for the structure, and of the surest one anywhere; mean logit inside; logarithm
+        float32 (N, PRESENCE): the best odds anywhere; logarithms of how much of the mask the image
+        tokens take for the structure, and of the surest one anywhere; mean odds inside; logarithm
         of the area. All about 1 in size.
     """
-    drawn = (logits > 0).float()
+    drawn = (odds > 0).float()
     grid = round(len(cells) ** 0.5)
     cover = F.adaptive_avg_pool2d(drawn[None], grid)[0].flatten(1)
     shared = (cover * cells.T).sum(1) / cover.sum(1).clamp(min=1e-6)
     area = drawn.sum((1, 2))
-    inside = (logits.float() * drawn).sum((1, 2)) / area.clamp(min=1)
+    inside = (odds.float() * drawn).sum((1, 2)) / area.clamp(min=1)
     return torch.stack(
         [
-            scores.float().clamp(0.01, 0.99).logit(),
+            odds.float().amax((1, 2)) / 4,
             (shared + 1e-3).log(),
             (cells.amax(0) + 1e-3).log(),
-            inside / 10,
+            inside / 4,
             (area + 1).log() / 5,
         ],
         dim=1,

@@ -13,6 +13,7 @@ from mediround.config import CorrectionConfig
 from mediround.model.correction import Corrector
 from mediround.model.mask_decoder import Decoded
 from mediround.model.roles import JudgeRole, PromptJudge, SegmenterRole
+from mediround.model.scene import Seen
 from mediround.model.second_opinion import SecondOpinion
 
 
@@ -51,7 +52,9 @@ class Drawing:
     second: SecondOpinion | None
     settings: CorrectionConfig
 
-    def draw(self, trunk: Tensor, grid: Tensor, prompts: Tensor, certainty: Tensor) -> Drawn:
+    def draw(
+        self, trunk: Tensor, grid: Tensor, prompts: Tensor, certainty: Tensor, seen: Seen | None
+    ) -> Drawn:
         """Masks for prompts.
 
         Args:
@@ -59,10 +62,13 @@ class Drawing:
             grid: (1, D, side, side), what masks are drawn on.
             prompts: (1, N, T, D).
             certainty: (N,), handed on.
+            seen: what else is known of the structures; None for nothing.
         """
         if isinstance(self.judge, PromptJudge):
             return self._foreseen(self.judge, grid, prompts, certainty)
         decoded = self._decoded(grid, prompts)
+        if seen is not None:
+            decoded = seen.added_to(decoded)
         logits, scores = decoded.logits[0], self.judge.score(prompts, decoded)[0]
         chosen = torch.zeros_like(scores, dtype=torch.bool)
         # In double precision, so that a threshold of 0.6 means 0.6 and not its nearest float.

@@ -80,6 +80,7 @@ def trained_names(model: MediRound) -> list[str]:
         "deduction.",
         "language.seg_",
         "segmenter.no_mask",
+        "scene.",
         "segmenter.decoder.",
         "segmenter.vision.neck.",
         f"segmenter.vision.layers.{last}.",

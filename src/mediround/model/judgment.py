@@ -1,7 +1,8 @@
 """The judge: how good is this mask? A score in 0..1 for every mask the model draws.
 
 The paper's judge (section 3.3) sees the ``[SEG]`` feature alone. This one sees what the decoder
-ended up with: its mask token, its own IoU estimate, and statistics of the mask itself.
+ended up with: its mask token, its own IoU estimate, statistics of the mask itself, and how far it
+agrees with what the scene shows (:mod:`mediround.model.scene`).
 """
 
 import torch
@@ -21,20 +22,24 @@ class Judge(JudgeRole):
         super().__init__()
         self.norm = nn.LayerNorm(config.width)
         self.read_token = nn.Linear(config.width, TOKEN)
-        self.layers = Perceptron(TOKEN + STATISTICS + 1, 32, 32, 1)
+        self.layers = Perceptron(TOKEN + STATISTICS + 2, 32, 32, 1)
 
     def score(self, prompts: Tensor, decoded: Decoded) -> Tensor:  # noqa: ARG002
         """Scores (B, P) of what was decoded, whatever prompt it came from."""
         return self(decoded)  # type: ignore[no-any-return]  # modules return Any
 
     def evidence(self, decoded: Decoded) -> Tensor:
-        """What is known of each mask, float32 (B, P, D + 9)."""
-        numbers = [statistics(decoded.logits), decoded.iou.float()[..., None]]
+        """What is known of each mask, float32 (B, P, D + 10)."""
+        iou = decoded.iou.float()
+        agreement = (
+            torch.zeros_like(iou) if decoded.agreement is None else decoded.agreement.float()
+        )
+        numbers = [statistics(decoded.logits), iou[..., None], agreement[..., None]]
         return torch.cat([decoded.mask_tokens.float(), *numbers], dim=-1)
 
     def weigh(self, evidence: Tensor) -> Tensor:
-        """Evidence (..., D + 9) -> log odds (...) of the score."""
-        token, numbers = evidence[..., : -STATISTICS - 1], evidence[..., -STATISTICS - 1 :]
+        """Evidence (..., D + 10) -> log odds (...) of the score."""
+        token, numbers = evidence[..., : -STATISTICS - 2], evidence[..., -STATISTICS - 2 :]
         token = self.read_token(self.norm(token))
         return self.layers(torch.cat([token, numbers], dim=-1))[..., 0]  # type: ignore[no-any-return]  # modules return Any
 

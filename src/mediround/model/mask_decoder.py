@@ -150,16 +150,21 @@ class Decoded:
         logits: (B, P, 4 side, 4 side); above 0 is foreground.
         mask_tokens: (B, P, D), the decoder's final state of each mask.
         iou: (B, P), the decoder's own estimate of the IoU (unbounded, about 0..1).
+        agreement: (B, P), 0..1, with what else is known of the structures; None where nothing is.
     """
 
     logits: Tensor
     mask_tokens: Tensor
     iou: Tensor
+    agreement: Tensor | None = None
 
     def of(self, prompts: Tensor) -> Self:
         """What is said about some of the prompts, given by their places (N,)."""
         return type(self)(
-            self.logits[:, prompts], self.mask_tokens[:, prompts], self.iou[:, prompts]
+            self.logits[:, prompts],
+            self.mask_tokens[:, prompts],
+            self.iou[:, prompts],
+            None if self.agreement is None else self.agreement[:, prompts],
         )
 
 

@@ -33,9 +33,11 @@ from mediround.model.parts import (
     build_judge,
     build_perception,
     build_questions,
+    build_scene,
 )
 from mediround.model.questions import plainly
 from mediround.model.roles import LanguageRole, SegmenterRole
+from mediround.model.scene import Seen
 from mediround.model.second_opinion import SecondOpinion
 from mediround.prompt import IMAGE_KEY, Prompt
 
@@ -48,11 +50,14 @@ class ImageFeatures:
         trunk: (1, C, side, side), what masks may be read from.
         grid: (1, D, side, side), what masks are drawn on.
         tokens: (image tokens, W), what the language model sees.
+        odds: float16 (entities, 4 side, 4 side), log odds of all structures that the model knows;
+            None where it has no scene.
     """
 
     trunk: Tensor
     grid: Tensor
     tokens: Tensor
+    odds: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class MediRound(nn.Module):
 
     Attributes:
         codebook: the prompts of the structures that it knows; None where that is not known.
+        scene: tells what an image shows; None where nothing was trained to.
         corrector: rewrites the prompts of bad masks; None where the configuration has none.
         second: has a say in bad masks; loading a model adds it where the configuration wants it.
         questions: reads from the words alone what is asked for; None where nothing does.
@@ -94,6 +100,7 @@ class MediRound(nn.Module):
         self.perception = build_perception(config)
         self.projection = SegProjection(config)
         self.codebook = build_codebook(config)
+        self.scene = build_scene(config)
         self.judge = build_judge(config)
         self.corrector = build_corrector(config)
         self.second: SecondOpinion | None = None
@@ -129,7 +136,9 @@ class MediRound(nn.Module):
         batch = pixels[0][None].to(self.dtype).contiguous(memory_format=torch.channels_last)
         trunk = self.segmenter.trunk(batch)
         tokens = self.perception.look(pixels[-1], trunk, self.segmenter.position)
-        return ImageFeatures(trunk, self.segmenter.tail(trunk), tokens)
+        grid = self.segmenter.tail(trunk)
+        odds = None if self.scene is None else self.scene.odds(trunk, grid).half()
+        return ImageFeatures(trunk, grid, tokens, odds)
 
     def refer(self, image: ImageFeatures, *mark: Tensor) -> Tensor:
         """Tokens (R, W) of one mask, given as its image's view marks it."""
@@ -261,19 +270,21 @@ class MediRound(nn.Module):
         return self.names.beside(token[None])[0]
 
     def survey(self, image: ImageFeatures) -> tuple[Tensor, Tensor]:
-        """All structures that the model knows, drawn by their codes.
+        """All structures that the model knows, as the scene shows them.
 
         Returns:
-            Mask logits (entities, 4 side, 4 side), and whether each is there, float32, 0..1.
+            Log odds (entities, 4 side, 4 side), above 0 where each is, and what tells whether it
+            is there at all, float32 (entities, PRESENCE).
         """
-        assert self.codebook is not None
+        assert image.odds is not None
         assert self.names is not None
+        odds = image.odds.float()
+        return odds, presence(odds, self.names.cells(image.tokens))
+
+    def present(self, numbers: Tensor) -> Tensor:
+        """Numbers (entities, PRESENCE) of a survey -> whether each is in the image, 0..1."""
         assert self.deduction is not None
-        prompts = self.codebook.codes.float()[None]
-        certainty = prompts.new_ones(prompts.shape[1])
-        drawn = self._drawing(correcting=False).draw(image.trunk, image.grid, prompts, certainty)
-        numbers = presence(drawn.logits, drawn.scores, self.names.cells(image.tokens))
-        return drawn.logits, self.deduction.odds(numbers).sigmoid()
+        return self.deduction.odds(numbers).sigmoid()
 
     def draw(self, image: ImageFeatures, states: Tensor, structure: int | None = None) -> Drawn:
         """Masks and scores for ``[SEG]`` states (N, W), N at least 1; bad masks are corrected.
@@ -281,20 +292,23 @@ class MediRound(nn.Module):
         With ``structure``, a place among those that the model knows, that one is drawn instead.
         """
         meant = self.projection(states.float())
+        seen = None
         if self.codebook is None:
             certainty = meant.new_ones(len(meant))
         else:
             if structure is not None:
                 meant = self.codebook.codes[structure].float().expand_as(meant)
-            certainty = self.codebook.certainty(meant)
-        return self._drawing(correcting=self.correcting).draw(
-            image.trunk, image.grid, meant[None], certainty
-        )
+            places, certainty = self.codebook.nearest(meant)
+            seen = self._seen(image, places, certainty)
+        corrector, second = (self.corrector, self.second) if self.correcting else (None, None)
+        drawing = Drawing(self.segmenter, self.judge, corrector, second, self.config.correction)
+        return drawing.draw(image.trunk, image.grid, meant[None], certainty, seen)
 
-    def _drawing(self, *, correcting: bool) -> Drawing:
-        corrector, second = (self.corrector, self.second) if correcting else (None, None)
-        settings = self.config.correction
-        return Drawing(self.segmenter, self.judge, corrector, second, settings)
+    def _seen(self, image: ImageFeatures, places: Tensor, certainty: Tensor) -> Seen | None:
+        """What the scene shows of structures (N,); it counts as far as these are certain."""
+        if self.scene is None or image.odds is None:
+            return None
+        return Seen(image.odds[places].float(), self.scene.share[places] * certainty)
 
 
 def _first(chances: Tensor, reluctant: Mapping[int, float]) -> int:

@@ -17,6 +17,7 @@ from mediround.model.official.sam import SamSegmenter
 from mediround.model.perception import Perception
 from mediround.model.questions import QuestionReader
 from mediround.model.roles import JudgeRole, LanguageRole, PerceptionRole, SegmenterRole
+from mediround.model.scene import Scene
 from mediround.model.segmenter import Segmenter
 
 SEGMENTERS: Mapping[str, Callable[[ModelConfig], SegmenterRole]] = {
@@ -81,6 +82,13 @@ def build_codebook(config: ModelConfig) -> Codebook | None:
     if not config.entities:
         return None
     return Codebook(len(config.entities), config.decoder.prompt_tokens, config.decoder.width)
+
+
+def build_scene(config: ModelConfig) -> Scene | None:
+    """Random weights; None where nothing was trained to tell what an image shows."""
+    if config.scene is None or not config.entities:
+        return None
+    return Scene.build(config, len(config.entities))
 
 
 def build_questions(config: ModelConfig) -> QuestionReader | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 import threading
@@ -21,7 +22,7 @@ from mediround.session.model import Encoded, Model
 
 logger = logging.getLogger(__name__)
 
-_PARTS = ("trunk", "grid", "tokens")
+_PARTS = tuple(field.name for field in dataclasses.fields(ImageFeatures))
 
 
 class FeatureDisk:
@@ -44,8 +45,8 @@ class FeatureDisk:
         try:
             found = load_file(path, device=str(device))
             path.touch()
-            return ImageFeatures(found["trunk"], found["grid"], found["tokens"])
-        except (SafetensorError, KeyError, OSError) as error:
+            return ImageFeatures(**found)
+        except (SafetensorError, TypeError, OSError) as error:
             # A cache: what is damaged is computed again.
             logger.warning("stored features are unusable (%s)", type(error).__name__)
             path.unlink(missing_ok=True)
@@ -53,7 +54,7 @@ class FeatureDisk:
 
     def put(self, key: str, features: ImageFeatures) -> None:
         """Keep ``features``; makes room."""
-        tensors = {name: getattr(features, name) for name in _PARTS}
+        tensors = _tensors(features)
         with replacing(self._folder / f"{key}.safetensors") as file:
             file.write(save(tensors))
         self._make_room()
@@ -141,8 +142,14 @@ class RememberingModel(Model):
 
 
 def _plain(features: ImageFeatures) -> ImageFeatures:
-    return ImageFeatures(*(getattr(features, name).contiguous() for name in _PARTS))
+    return ImageFeatures(**{k: tensor.contiguous() for k, tensor in _tensors(features).items()})
 
 
 def _nbytes(features: ImageFeatures) -> int:
-    return sum(getattr(features, name).nbytes for name in _PARTS)
+    return sum(tensor.nbytes for tensor in _tensors(features).values())
+
+
+def _tensors(features: ImageFeatures) -> dict[str, torch.Tensor]:
+    """What there is of an image, by the names of its parts."""
+    parts = {name: getattr(features, name) for name in _PARTS}
+    return {name: tensor for name, tensor in parts.items() if tensor is not None}

@@ -103,12 +103,22 @@ class Deducer:
 
     @property
     def kept_bytes(self) -> int:
-        """Memory of what was drawn of the image."""
+        """Memory of what was seen in the image."""
         return self._survey.masks.nbytes if "_survey" in vars(self) else 0
 
     @cached_property
     def _survey(self) -> Survey:
-        return Survey.of(self.model, self.image, self.view, self.axes)
+        odds, numbers = self.model.survey(self.image)
+        names, there = self.model.config.entities, self.model.present(numbers)
+        return Survey(names, self.view.masks(odds), there, self.axes)
+
+    @cached_property
+    def presence(self) -> Tensor | None:
+        """Whether each structure is in the image, (entities,), 0..1; None where nothing tells."""
+        if self.model.scene is None or self.model.deduction is None or not self.model.deducing:
+            return None
+        _, numbers = self.model.survey(self.image)
+        return self.model.present(numbers)
 
     @torch.inference_mode()
     def relates(self, question: str) -> bool:
@@ -200,7 +210,7 @@ class Deducer:
             return self._taken(shown[place])
         if relation in _STATED:
             return self._stated(_STATED[relation], self._taken(shown[0]))
-        if relation not in GROUPS or not self._survey.sees(relation):
+        if relation not in GROUPS or self.model.scene is None or not self._survey.sees(relation):
             return None
         return self._found(relation, shown)
 

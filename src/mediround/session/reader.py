@@ -1,5 +1,6 @@
 """What the language model has read in one session, and its answers."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from mediround.session.deduction import Deduced, Deducer, Shown
 
 LONGEST_ANSWER = 64
 """Most tokens of an answer."""
+_ABSENT, _PRESENT = 0.05, 0.95
+"""A structure that is there with less than the one is not drawn, with more than the other not
+denied, whatever the language model says."""
 _LIKELY = 0.5
 """Only an answer that means the structure of a referenced mask with more than this may take it."""
 
@@ -116,6 +120,13 @@ class Reader:
                 barred = {**self._reluctant, spoken.ids[0]: torch.inf}
                 spoken = self.model.say(vectors[-1:], self._cache, LONGEST_ANSWER, heard, barred)
                 self._cache.append([marks[-1], *spoken.ids])
+            if self._repeats(spoken):
+                end = spoken.ids.index(self.model.language.seg) + 1
+                once = self.model.prompter.text(spoken.ids[:end], first) + "."
+                said = self._restated(once, marks, vectors[-1:], first)
+                spoken = dataclasses.replace(said, certainty=spoken.certainty[:1])
+                if told is not None:
+                    told(once)
         else:
             ids = self.model.prompter.answer(text, first)
             spoken = self.model.repeat(vectors, self._cache, ids)
@@ -126,9 +137,15 @@ class Reader:
         settled = len(spoken.states) != 1 or (named and text is not None)
         deduced = None if settled else self._deducer.deduce(query, shown, spoken.states[0])
         if deduced is None:
+            other = self._mistaken(spoken, first) if text is None else None
+            if other is not None:
+                spoken = self._restated(other, marks, vectors[-1:], first)
+                if told is not None:
+                    told(other)
             return self._draw(spoken, first, shown)
         if named and not deduced.agreed:
-            spoken = self._reworded(deduced, marks, vectors[-1:], first)
+            other = answer([(self.model.config.entities[deduced.structure], first)])
+            spoken = self._restated(other, marks, vectors[-1:], first)
             if told is not None:
                 told(self.model.prompter.text(spoken.ids, first))
         return self._draw_deduced(spoken, first, deduced)
@@ -136,18 +153,38 @@ class Reader:
     def _names(self, spoken: Spoken, first: int) -> bool:
         return bool(anatomy.load().recognise(self.model.prompter.text(spoken.ids, first)))
 
-    def _reworded(
-        self, deduced: Deduced, marks: Sequence[Hashable], last: Tensor, first: int
-    ) -> Spoken:
-        """The answer in place of one that named another structure.
+    def _mistaken(self, spoken: Spoken, first: int) -> str | None:
+        """What to say instead of drawing what is not there, or of denying what clearly is."""
+        names, presence = self.model.config.entities, self._deducer.presence
+        if presence is None or self.model.codebook is None:
+            return None
+        if len(spoken.states) == 1:
+            meant = self.model.projection(spoken.states.float())
+            place, certainty = (each[0] for each in self.model.codebook.nearest(meant))
+            gone = certainty > _LIKELY and presence[place] < _ABSENT
+            return answer_absent(names[int(place)]) if gone else None
+        said = self.model.prompter.text(spoken.ids, first)
+        for name, there in zip(names, presence.tolist(), strict=True):
+            if there > _PRESENT and said == answer_absent(name):
+                return answer([(name, first)])
+        return None
+
+    def _repeats(self, spoken: Spoken) -> bool:
+        """Whether an answer draws one and the same structure over and over."""
+        if self.model.codebook is None or len(spoken.states) < 2:
+            return False
+        meant, _ = self.model.codebook.nearest(self.model.projection(spoken.states.float()))
+        return len(set(meant.tolist())) == 1
+
+    def _restated(self, text: str, marks: Sequence[Hashable], last: Tensor, first: int) -> Spoken:
+        """``text`` in place of what was answered.
 
         Args:
-            deduced: what is meant.
+            text: the answer, in which the masks count from ``first``.
             marks: of the prompt.
             last: (1, W), the vector at its end.
             first: number of the mask.
         """
-        text = answer([(self.model.config.entities[deduced.structure], first)])
         ids = self.model.prompter.answer(text, first)
         self._cache.truncate(len(marks) - 1)
         spoken = self.model.repeat(last, self._cache, ids)

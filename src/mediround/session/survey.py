@@ -1,9 +1,9 @@
-"""All structures that a model knows, drawn once in an image, and how they lie to a given mask."""
+"""All structures that a model sees in an image, and how they lie to a given mask."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from math import log
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,8 +32,6 @@ from mediround.data.scene.shape import (
 )
 from mediround.geometry import BoolMask
 from mediround.model.deduction import GROUPS
-from mediround.model.mediround import ImageFeatures, MediRound
-from mediround.model.view import View
 
 _LETTERS = {kind.value: letter for letter, kind in TOWARDS.items()}
 _IN_PICTURE = {kind.value: step for kind, step in IN_PICTURE.items()}
@@ -61,7 +59,7 @@ class Survey:
     """What is where in one image.
 
     Args:
-        names: the structures that were drawn.
+        names: the structures that it knows.
         masks: bool (structures, H, W).
         presence: float32 (structures,), 0..1: whether each is there.
         axes: where columns and rows lead in the patient ("LP" in a radiological axial slice); None
@@ -74,15 +72,9 @@ class Survey:
         self.names, self.masks, self.presence = names, masks, presence
         self.steps = steps_in_picture(axes)
 
-    @classmethod
-    def of(cls, model: MediRound, image: ImageFeatures, view: View, axes: str | None) -> Self:
-        """All that ``model`` knows, drawn by its codes, in the pixels of the image."""
-        logits, presence = model.survey(image)
-        return cls(model.config.entities, view.masks(logits), presence, axes)
-
     @cached_property
     def shapes(self) -> dict[int, Shape]:
-        """Structures by their place among all, as far as something was drawn."""
+        """Structures by their place among all, as far as something is seen."""
         measured = {
             place: Shape.of(self.names[place], mask)
             for place, mask in enumerate(self.masks)

@@ -1,4 +1,4 @@
-"""Losses of masks; all take logits and bool or 0/1 targets of one shape (N, H, W)."""
+"""Losses of masks; all but the last take logits and bool or 0/1 targets of one shape (N, H, W)."""
 
 import torch
 import torch.nn.functional as F
@@ -27,3 +27,21 @@ def mask_iou(logits: Tensor, targets: Tensor) -> Tensor:
     union = (found | truth).sum(1)
     overlap = (found & truth).sum(1).float()
     return torch.where(union > 0, overlap / union.clamp(min=1), torch.ones_like(overlap))
+
+
+def scene_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy of what each pixel shows, plus 1 - soft Dice of the structures that are there.
+
+    Args:
+        logits: (K, H, W), of nothing labelled (0) and every structure (1 to K - 1).
+        labels: int64 (H, W), numbers up to K - 1.
+    """
+    entropy = F.cross_entropy(logits[None], labels[None])
+    present = torch.unique(labels[labels > 0])
+    if len(present) == 0:
+        return entropy
+    found = logits.softmax(0)[present].flatten(1)
+    truth = (labels == present[:, None, None]).float().flatten(1)
+    missed = 1 - (2 * (found * truth).sum(1) + 1) / (found.sum(1) + truth.sum(1) + 1)
+    total: Tensor = entropy + missed.mean()
+    return total

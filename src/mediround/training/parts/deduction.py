@@ -1,8 +1,8 @@
-"""Learning how far drawn masks and perception are to be believed about neighbours; minutes in all.
+"""Learning how far a survey and perception are to be believed about neighbours; minutes in all.
 
-All structures are drawn by their codes on slices of training patients, as a session surveys an
-image. Which of them are there, and which of them stands in a relation to another, the labels say.
-Two convex problems of a few numbers each.
+All structures are looked for in slices of training patients, as a session surveys an image. Which
+of them are there, and which of them stands in a relation to another, the labels say. Two convex
+problems of a few numbers each.
 """
 
 import logging
@@ -21,8 +21,8 @@ from mediround import anatomy
 from mediround.data.scene.relations import RADIOLOGICAL, Scene
 from mediround.data.sources import Split
 from mediround.model.checkpoint import write_tensors
-from mediround.model.deduction import GROUPS, Deduction, presence
-from mediround.model.mediround import MediRound
+from mediround.model.deduction import GROUPS, Deduction
+from mediround.model.mediround import ImageFeatures, MediRound
 from mediround.model.perception import Perception
 from mediround.session.survey import Survey
 from mediround.training.parts.conversations import Conversations, coverage
@@ -36,10 +36,10 @@ _PRESENCE_DECAY, _DECAY = 1e-3, 3e-3  # of the squared weights, beside a mean ov
 
 @dataclass(frozen=True)
 class _Looked:
-    """One view with everything drawn.
+    """One view with everything that is seen in it.
 
     Attributes:
-        drawn: the masks, bits packed along the last axis.
+        drawn: its masks, bits packed along the last axis.
         numbers: (entities, PRESENCE).
         labels: what is there.
         shown: the same, roughened.
@@ -127,26 +127,24 @@ class DeductionPart:
     def _look(self, split: Split, count: int) -> Iterator[_Looked]:
         rng = np.random.default_rng((self.recipe.seed, 7, split == "train"))
         model, talks = self.model, self.talks[split]
-        perception, names = model.perception, model.names
+        perception = model.perception
         assert isinstance(perception, Perception)
-        assert model.codebook is not None
-        assert names is not None
         side = self.recipe.model.normalisation.canvas // 4
         for row, shown in tqdm(talks.draw_masks(count, rng, plain=True), desc=split):
             trunk = self.store.features([row])
             with torch.autocast("cpu", torch.bfloat16):
-                decoded = model.segmenter.decode(
-                    model.segmenter.tail(trunk), model.codebook.codes[None]
-                )
-            scores = model.judge.score(model.codebook.codes[None], decoded)[0]
+                grid = model.segmenter.tail(trunk)
             tokens = perception.image(trunk.float(), model.segmenter.position)[0]
             cover = torch.stack([coverage(mask, side) for mask in shown.values()])
             read = perception.read(trunk[0].float(), cover, model.segmenter.position)
+            assert model.scene is not None
+            odds = model.scene.odds(trunk, grid)
+            _, numbers = model.survey(ImageFeatures(trunk, grid, tokens, odds))
             labels = self.store.masks(row)
             oriented = talks.oriented[self.store.views[row].dataset]
             yield _Looked(
-                np.packbits((decoded.logits[0] > 0).numpy(), axis=-1),
-                presence(decoded.logits[0], scores, names.cells(tokens)),
+                np.packbits((odds > 0).numpy(), axis=-1),
+                numbers,
                 {self.store.entities[place]: mask for place, mask in labels.items()},
                 shown,
                 {

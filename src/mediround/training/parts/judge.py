@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from mediround.model.checkpoint import load_exactly, read_tensors, write_tensors
 from mediround.model.judgment import Judge
+from mediround.model.scene import Scene, Seen
 from mediround.model.segmenter import Segmenter
 from mediround.training.losses import mask_iou
 from mediround.training.parts.features import FeatureStore
@@ -28,12 +29,18 @@ logger = logging.getLogger(__name__)
 class JudgePart:
     """Collects judged masks once, then trains the judge on them; minutes in all."""
 
-    def __init__(self, recipe: Recipe, store: FeatureStore, masks: Path, folder: Path) -> None:
+    def __init__(
+        self, recipe: Recipe, store: FeatureStore, masks: Path, scene: Path, folder: Path
+    ) -> None:
         self.recipe, self.settings, self.store = recipe, recipe.judge, store
         self.ledger = Ledger(folder, recipe.checkpoint_seconds)
         self.segmenter = Segmenter(recipe.model).eval().requires_grad_(False)
         load_exactly(self.segmenter, read_tensors(masks / "segmenter.safetensors"), "segmenter")
         self.codes = read_tensors(masks / "codes.safetensors")["tokens"]
+        self.scene = None
+        if recipe.model.scene is not None:
+            self.scene = Scene.build(recipe.model, len(store.entities))
+            load_exactly(self.scene, read_tensors(scene / "scene.safetensors"), "scene")
         torch.manual_seed(recipe.seed)
         self.judge = Judge(recipe.model.decoder)
 
@@ -98,6 +105,9 @@ class JudgePart:
         with torch.autocast("cpu", torch.bfloat16):
             image = self.segmenter.tail(features)
             decoded = self.segmenter.decode(image, prompts[None])
+        if self.scene is not None:
+            odds = self.scene.odds(features, image)[asked]
+            decoded = Seen(odds, self.scene.share[asked]).added_to(decoded)
         empty = np.zeros(self.store.labels.shape[1:], dtype=bool)
         targets = torch.from_numpy(np.stack([masks.get(entity, empty) for entity in asked]))
         drawn = (decoded.logits[0] > 0).any(-1).any(-1)  # a mask of nothing is good for nothing

@@ -73,6 +73,21 @@ class MasksRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SceneRecipe:
+    """Training of the scene; ``balanced_share`` as for the masks.
+
+    What the tail makes of a view is kept in memory (2 MiB a view).
+    """
+
+    steps: int = 2400
+    images: int = 8
+    rate: float = 1e-3
+    balanced_share: float = 0.4
+    weighed: int = 60  # training slices of each data set on which its share in masks is chosen
+    least_gain: float = 0.01  # of Dice there, for any share
+
+
+@dataclass(frozen=True, kw_only=True)
 class LanguageRecipe:
     """Training of adapter, projections and reference encoder towards the entity codes.
 
@@ -146,6 +161,7 @@ class Recipe:
     preset: str
     datasets: tuple[DatasetRecipe, ...]
     masks: MasksRecipe = field(default_factory=MasksRecipe)
+    scene: SceneRecipe = field(default_factory=SceneRecipe)
     language: LanguageRecipe = field(default_factory=LanguageRecipe)
     questions: QuestionsRecipe = field(default_factory=QuestionsRecipe)
     judge: JudgeRecipe = field(default_factory=JudgeRecipe)

@@ -23,10 +23,13 @@ from mediround.training.parts.language import LanguagePart
 from mediround.training.parts.masks import MasksPart
 from mediround.training.parts.questions import QuestionsPart
 from mediround.training.parts.recipe import Recipe
+from mediround.training.parts.scene import ScenePart
 
 logger = logging.getLogger(__name__)
 
-Part = Literal["features", "masks", "language", "questions", "judge", "deduction", "package"]
+Part = Literal[
+    "features", "masks", "scene", "language", "questions", "judge", "deduction", "package"
+]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
@@ -64,8 +67,11 @@ def run(recipe: Recipe, data: Path, folder: Path, part: Part, *, threads: int) -
         LanguagePart(recipe, store, talks, unseen, codes, folder / "language").train()
     elif part == "questions":
         QuestionsPart(recipe, store.entities, folder / "questions").train()
+    elif part == "scene":
+        ScenePart(recipe, store, folder / "masks", folder / "scene").train()
     elif part == "judge":
-        JudgePart(recipe, store, folder / "masks", folder / "judge").train()
+        masks, scene = folder / "masks", folder / "scene"
+        JudgePart(recipe, store, masks, scene, folder / "judge").train()
     elif part == "deduction":
         oriented = orientations(recipe, data)
         splits: dict[Split, Conversations] = {
@@ -95,6 +101,9 @@ def _assembled(recipe: Recipe, folder: Path) -> MediRound:
     model = compose(dataclasses.replace(recipe.model, entities=entities))
     segmenter = read_tensors(folder / "masks" / "segmenter.safetensors")
     load_exactly(model.segmenter, segmenter, "segmenter")
+    if model.scene is not None:
+        scene = read_tensors(folder / "scene" / "scene.safetensors")
+        load_exactly(model.scene, scene, "scene")
     load_exactly(model.judge, read_tensors(folder / "judge" / "judge.safetensors"), "judge")
     language = read_tensors(folder / "language" / "language.safetensors")
     assert model.codebook is not None
