@@ -24,9 +24,12 @@ from mediround.session.deduction import Deduced, Deducer, Shown
 
 LONGEST_ANSWER = 64
 """Most tokens of an answer."""
-_ABSENT, _PRESENT = 0.05, 0.95
+_ABSENT, _PRESENT = 0.01, 0.95
 """A structure that is there with less than the one is not drawn, with more than the other not
-denied, whatever the language model says."""
+denied, whatever the language model says. A question about masks is taken at its word."""
+_DOUBT = 0.125
+"""How much doubt about the structure counts in a score, chosen on other dialogues than those of
+``docs/results.md``: as little as keeps the scores true."""
 _LIKELY = 0.5
 """Only an answer that means the structure of a referenced mask with more than this may take it."""
 
@@ -41,8 +44,8 @@ class Answer:
     Attributes:
         text: with ``[n]`` where it drew, counted from the first new number.
         masks: bool (N, H, W) in source pixels.
-        scores: (N,), 0..1: the judge's, times how certain the structure is: the geometric mean of
-            the probabilities of the words before the mask and of the structure that is meant.
+        scores: (N,), 0..1: the judge's, times how certain the structure is: an eighth root of the
+            product of the probabilities of the words before the mask and of the structure.
     """
 
     text: str
@@ -137,7 +140,8 @@ class Reader:
         settled = len(spoken.states) != 1 or (named and text is not None)
         deduced = None if settled else self._deducer.deduce(query, shown, spoken.states[0])
         if deduced is None:
-            other = self._mistaken(spoken, first) if text is None else None
+            free = text is None and not shown
+            other = self._mistaken(spoken, first) if free else None
             if other is not None:
                 spoken = self._restated(other, marks, vectors[-1:], first)
                 if told is not None:
@@ -200,16 +204,15 @@ class Reader:
             empty = np.zeros((0, *self.view.size), dtype=bool)
             return Answer(text, empty, np.zeros(0, np.float32))
         drawn: Drawn = self.model.draw(self.image, spoken.states)
-        # A mask may be well drawn and yet of the wrong structure: doubt about that counts too. Its
-        # two readings answer one question, so that their geometric mean counts, not their product.
-        judged = drawn.scores * (drawn.certainty * spoken.certainty).sqrt()
+        # A mask may be well drawn and yet of the wrong structure: doubt about that counts too.
+        judged = drawn.scores * (drawn.certainty * spoken.certainty) ** _DOUBT
         masks, scores = self.view.masks(drawn.logits), judged.float().numpy(force=True)
         self._keep(shown, spoken, masks, scores)
         return Answer(text, masks, scores)
 
     def _draw_deduced(self, spoken: Spoken, first: int, deduced: Deduced) -> Answer:
         text = self.model.prompter.text(spoken.ids, first)
-        doubt = (deduced.certainty * float(spoken.certainty[0])) ** 0.5
+        doubt = (deduced.certainty * float(spoken.certainty[0])) ** _DOUBT
         mark = deduced.shown
         if mark is not None:
             return Answer(text, mark.mask[None], np.array([mark.score * doubt], np.float32))
@@ -231,7 +234,7 @@ class Reader:
             return
         chances = self.model.same(spoken.states, torch.stack([each.tokens for each in kept]))
         likeliest, places = chances.max(1)
-        doubts = (likeliest * spoken.certainty).sqrt().tolist()
+        doubts = ((likeliest * spoken.certainty) ** _DOUBT).tolist()
         for row in (likeliest > _LIKELY).nonzero()[:, 0].tolist():
             mark = kept[int(places[row])]
             score = mark.score * doubts[row]
