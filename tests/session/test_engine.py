@@ -53,6 +53,12 @@ def score(session: Session, number: int) -> float:
     return found
 
 
+def drawn(session: Session, number: int) -> NDArray[np.bool_]:
+    found = session.entities[number].mask
+    assert found is not None
+    return found
+
+
 def assert_same(one: Dialogue, other: Dialogue) -> None:
     """Equal words and statuses; masks and scores as equal as floating point lets them be."""
     assert [(r.query, r.text) for r in one.rounds] == [(r.query, r.text) for r in other.rounds]
@@ -128,6 +134,7 @@ def test_a_correction_is_seen_by_later_rounds(
     for session in (plain, corrected):
         session.ask("Beside [1]", text="It is [2].")
     assert score(plain, 2) != pytest.approx(score(corrected, 2), abs=1e-5)
+    assert not np.array_equal(drawn(plain, 2), drawn(corrected, 2))
     # The same by another way: corrected twice, and what was read between is forgotten.
     afresh.ask(texts[0][0], text=texts[0][1])
     afresh.entities[1].replace(~square)
@@ -212,6 +219,7 @@ def test_a_person_may_draw_what_the_model_called_absent(
     given.entities[1].replace(~square)
     given.ask("Beside [1]", text="It is [2].")
     assert score(session, 2) != pytest.approx(score(given, 2), abs=1e-5)
+    assert not np.array_equal(drawn(session, 2), drawn(given, 2))
 
 
 @pytest.mark.parametrize(

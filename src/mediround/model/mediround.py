@@ -273,18 +273,15 @@ class MediRound(nn.Module):
         """All structures that the model knows, as the scene shows them.
 
         Returns:
-            Log odds (entities, 4 side, 4 side), above 0 where each is, and what tells whether it
-            is there at all, float32 (entities, PRESENCE).
+            Log odds (entities, 4 side, 4 side), above 0 where each is, and whether it is there at
+            all, float32 (entities,), 0..1.
         """
         assert image.odds is not None
         assert self.names is not None
-        odds = image.odds.float()
-        return odds, presence(odds, self.names.cells(image.tokens))
-
-    def present(self, numbers: Tensor) -> Tensor:
-        """Numbers (entities, PRESENCE) of a survey -> whether each is in the image, 0..1."""
         assert self.deduction is not None
-        return self.deduction.odds(numbers).sigmoid()
+        odds = image.odds.float()
+        numbers = presence(odds, self.names.cells(image.tokens))
+        return odds, self.deduction.odds(numbers).sigmoid()
 
     def draw(self, image: ImageFeatures, states: Tensor, structure: int | None = None) -> Drawn:
         """Masks and scores for ``[SEG]`` states (N, W), N at least 1; bad masks are corrected.

@@ -108,17 +108,15 @@ class Deducer:
 
     @cached_property
     def _survey(self) -> Survey:
-        odds, numbers = self.model.survey(self.image)
-        names, there = self.model.config.entities, self.model.present(numbers)
-        return Survey(names, self.view.masks(odds), there, self.axes)
+        odds, there = self.model.survey(self.image)
+        return Survey(self.model.config.entities, self.view.masks(odds), there, self.axes)
 
     @cached_property
     def presence(self) -> Tensor | None:
         """Whether each structure is in the image, (entities,), 0..1; None where nothing tells."""
         if self.model.scene is None or self.model.deduction is None or not self.model.deducing:
             return None
-        _, numbers = self.model.survey(self.image)
-        return self.model.present(numbers)
+        return self.model.survey(self.image)[1]
 
     @torch.inference_mode()
     def relates(self, question: str) -> bool:

@@ -28,8 +28,7 @@ _ABSENT, _PRESENT = 0.01, 0.95
 """A structure that is there with less than the one is not drawn, with more than the other not
 denied, whatever the language model says. A question about masks is taken at its word."""
 _DOUBT = 0.125
-"""How much doubt about the structure counts in a score, chosen on other dialogues than those of
-``docs/results.md``: as little as keeps the scores true."""
+"""Exponent of the probabilities by which a score is lowered (``docs/results.md``, Judge)."""
 _LIKELY = 0.5
 """Only an answer that means the structure of a referenced mask with more than this may take it."""
 

@@ -20,9 +20,10 @@ from tqdm import tqdm
 from mediround import anatomy
 from mediround.data.scene.relations import RADIOLOGICAL, Scene
 from mediround.data.sources import Split
+from mediround.errors import ConfigError
 from mediround.model.checkpoint import write_tensors
-from mediround.model.deduction import GROUPS, Deduction
-from mediround.model.mediround import ImageFeatures, MediRound
+from mediround.model.deduction import GROUPS, Deduction, presence
+from mediround.model.mediround import MediRound
 from mediround.model.perception import Perception
 from mediround.session.survey import Survey
 from mediround.training.parts.conversations import Conversations, coverage
@@ -101,6 +102,14 @@ class DeductionPart:
             _PRESENCE_DECAY,
         )
         asked = {split: self._asked(each) for split, each in looked.items()}
+        for split, questions in asked.items():
+            if not questions:
+                raise ConfigError(
+                    f"the scene sees no neighbour of any structure in {len(looked[split])} {split} "
+                    "views",
+                    expected="a scene that has learned to tell structures apart",
+                    remedy="train the part scene for more steps, or look at more views",
+                )
         _fit(self.deduction.weights, lambda: self._loss(asked["train"]), _DECAY)
         log = RunLog(self.folder, tensorboard=False)
         for split, questions in asked.items():
@@ -127,8 +136,10 @@ class DeductionPart:
     def _look(self, split: Split, count: int) -> Iterator[_Looked]:
         rng = np.random.default_rng((self.recipe.seed, 7, split == "train"))
         model, talks = self.model, self.talks[split]
-        perception = model.perception
+        perception, names = model.perception, model.names
         assert isinstance(perception, Perception)
+        assert names is not None
+        assert model.scene is not None
         side = self.recipe.model.normalisation.canvas // 4
         for row, shown in tqdm(talks.draw_masks(count, rng, plain=True), desc=split):
             trunk = self.store.features([row])
@@ -137,14 +148,12 @@ class DeductionPart:
             tokens = perception.image(trunk.float(), model.segmenter.position)[0]
             cover = torch.stack([coverage(mask, side) for mask in shown.values()])
             read = perception.read(trunk[0].float(), cover, model.segmenter.position)
-            assert model.scene is not None
             odds = model.scene.odds(trunk, grid)
-            _, numbers = model.survey(ImageFeatures(trunk, grid, tokens, odds))
             labels = self.store.masks(row)
             oriented = talks.oriented[self.store.views[row].dataset]
             yield _Looked(
                 np.packbits((odds > 0).numpy(), axis=-1),
-                numbers,
+                presence(odds, names.cells(tokens)),
                 {self.store.entities[place]: mask for place, mask in labels.items()},
                 shown,
                 {

@@ -20,7 +20,7 @@ from mediround.model.segmenter import Segmenter
 from mediround.training.losses import dice_loss, focal_loss
 from mediround.training.parts.features import FeatureStore
 from mediround.training.parts.recipe import Recipe
-from mediround.training.parts.view_choice import ViewChoice
+from mediround.training.parts.view_choice import TrainingViews
 from mediround.training.progress import Ledger, cosine
 
 logger = logging.getLogger(__name__)
@@ -82,15 +82,7 @@ class MasksPart:
         self.optimiser = torch.optim.AdamW(groups, weight_decay=0.01)
         self.schedule = [group["lr"] for group in self.optimiser.param_groups]
         self.modules = {"segmenter": self.segmenter, "codes": self.codes}
-        self.choices = {
-            d.folder: ViewChoice(
-                {row: list(store.masks(row)) for row in store.rows("train", d.folder)},
-                self.settings.balanced_share,
-            )
-            for d in recipe.datasets
-        }
-        shares = np.array([d.share for d in recipe.datasets])
-        self.shares = shares / shares.sum()
+        self.views = TrainingViews(recipe, store, self.settings.balanced_share)
 
     def _go_on_from(self, name: str) -> None:
         """Take a trained model's segmenter, and keep its codes of the entities that it knows."""
@@ -142,8 +134,7 @@ class MasksPart:
             group["lr"] = rate * factor
         total = 0.0
         for _ in range(self.settings.images):
-            dataset = self.recipe.datasets[rng.choice(len(self.shares), p=self.shares)].folder
-            row, sought = self.choices[dataset].draw(rng)
+            dataset, row, sought = self.views.draw(rng)
             loss = self._loss(row, sought, dataset, rng, fixed=fixed) / self.settings.images
             loss.backward()
             total += loss.item()
@@ -186,7 +177,7 @@ class MasksPart:
     def validate(self, most: int = 40) -> dict[str, float]:
         """Mean Dice at canvas resolution over validation masks, by data set; codes as prompts."""
         scores: dict[str, float] = {}
-        for dataset in self.choices:
+        for dataset in (d.folder for d in self.recipe.datasets):
             found = []
             rows = self.store.rows("validation", dataset)
             for row in rows[:: max(1, len(rows) // most)]:

@@ -19,7 +19,7 @@ from mediround.model.segmenter import Segmenter
 from mediround.training.losses import scene_loss
 from mediround.training.parts.features import FeatureStore
 from mediround.training.parts.recipe import Recipe
-from mediround.training.parts.view_choice import ViewChoice
+from mediround.training.parts.view_choice import TrainingViews
 from mediround.training.progress import Ledger, cosine
 
 logger = logging.getLogger(__name__)
@@ -44,15 +44,7 @@ class ScenePart:
             self.settings.rate,
             weight_decay=0.01,
         )
-        self.choices = {
-            d.folder: ViewChoice(
-                {row: list(store.masks(row)) for row in store.rows("train", d.folder)},
-                self.settings.balanced_share,
-            )
-            for d in recipe.datasets
-        }
-        shares = np.array([d.share for d in recipe.datasets])
-        self.shares = shares / shares.sum()
+        self.views = TrainingViews(recipe, store, self.settings.balanced_share)
         self._grids: dict[int, Tensor] = {}
 
     def train(self) -> None:
@@ -77,8 +69,7 @@ class ScenePart:
             group["lr"] = self.settings.rate * cosine(step, self.settings.steps, 50)
         total = 0.0
         for _ in range(self.settings.images):
-            dataset = self.recipe.datasets[rng.choice(len(self.shares), p=self.shares)].folder
-            row, _ = self.choices[dataset].draw(rng)
+            _, row, _ = self.views.draw(rng)
             labels = torch.from_numpy(self.store.labels[row].astype(np.int64))
             loss = scene_loss(self._seen(row), labels) / self.settings.images
             loss.backward()
@@ -105,7 +96,7 @@ class ScenePart:
         """Choose how much the scene counts for each structure, by plain training views."""
         rng = np.random.default_rng((self.recipe.seed, 9))
         found: dict[int, list[list[float]]] = defaultdict(list)
-        for dataset in self.choices:
+        for dataset in (d.folder for d in self.recipe.datasets):
             rows = [r for r in self.store.rows("train", dataset) if not self.store.views[r].view]
             chosen = rng.permutation(rows)[: self.settings.weighed]
             for row in tqdm(chosen.tolist(), desc=f"weighing {dataset}"):
@@ -143,7 +134,7 @@ class ScenePart:
     def validate(self, most: int = 40) -> dict[str, float]:
         """Mean Dice at canvas resolution over validation masks, by data set."""
         scores: dict[str, list[float]] = defaultdict(list)
-        for dataset in self.choices:
+        for dataset in (d.folder for d in self.recipe.datasets):
             rows = self.store.rows("validation", dataset)
             for row in rows[:: max(1, len(rows) // most)]:
                 drawn = self._seen(row).argmax(0).numpy() - 1
