@@ -65,6 +65,22 @@ def test_mirroring_and_turning_happen_when_they_are_allowed() -> None:
     assert len(corners) == 8
 
 
+@settings(deadline=None)
+@given(st.integers(0, 999))
+def test_bending_moves_every_pixel_a_little_and_picture_and_labels_alike(seed: int) -> None:
+    bent = dataclasses.replace(STILL, noise=0, blur=0, bend=4)
+    rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32) / SIDE
+    labels = np.mgrid[:SIDE, :SIDE][1].astype(np.uint8)
+    moved, moved_labels = augment(
+        np.stack([rows, columns, columns]), labels, bent, np.random.default_rng(seed)
+    )
+    inner = (slice(5, -5), slice(5, -5))
+    travelled = np.stack([(moved[0] - rows)[inner], (moved[1] - columns)[inner]]) * SIDE
+    assert 0 < np.abs(travelled).max() <= 4.01
+    assert np.abs(np.diff(travelled, axis=1)).max() < 1.5  # neighbours stay neighbours
+    np.testing.assert_allclose(moved_labels[inner], moved[1][inner] * SIDE, atol=0.501)
+
+
 def test_nothing_moves_when_nothing_may() -> None:
     still = dataclasses.replace(STILL, noise=0, blur=0)
     labels = spot(30, 40)

@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+_SMOOTH = 1 / 16
+"""Standard deviation of what smooths a random field, as a fraction of the side."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
@@ -16,6 +19,7 @@ class Augmentation:
         rotate: largest rotation in degrees.
         scale: smallest and largest magnification.
         shift: largest shift as a fraction of the canvas.
+        bend: largest displacement, in pixels, by a smooth random field.
         mirror: flip left-right with probability 1/2.
         quarter_turns: also turn by multiples of 90 degrees and flip up-down.
         gamma: largest change of the exponent, as a factor.
@@ -26,6 +30,7 @@ class Augmentation:
     rotate: float = 12.0
     scale: tuple[float, float] = (0.85, 1.2)
     shift: float = 0.06
+    bend: float = 0.0
     mirror: bool = False
     quarter_turns: bool = False
     gamma: float = 1.4
@@ -40,9 +45,9 @@ def augment(
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """A random view of ``pixels`` (3, H, W; 0..1) and ``labels`` (H, W), same shapes and types."""
-    matrix, offset = _affine(labels.shape, settings, rng)
-    moved = np.stack([ndimage.affine_transform(c, matrix, offset, order=1) for c in pixels])
-    moved_labels = ndimage.affine_transform(labels, matrix, offset, order=0)
+    places = _places(labels.shape, settings, rng)
+    moved = np.stack([ndimage.map_coordinates(c, places, order=1) for c in pixels])
+    moved_labels = ndimage.map_coordinates(labels, places, order=0)
     if settings.noise or settings.blur:
         shown = moved.max(axis=0) > 0
         moved = ndimage.gaussian_filter(moved, (0, *[rng.uniform(0, settings.blur)] * 2))
@@ -55,9 +60,23 @@ def augment(
 
 def warp(labels: NDArray[Any], settings: Augmentation, rng: np.random.Generator) -> NDArray[Any]:
     """The labels (H, W) alone, as :func:`augment` moves them when its generator is equal."""
-    matrix, offset = _affine(labels.shape, settings, rng)
-    moved: NDArray[Any] = ndimage.affine_transform(labels, matrix, offset, order=0)
+    moved: NDArray[Any] = ndimage.map_coordinates(
+        labels, _places(labels.shape, settings, rng), order=0
+    )
     return moved
+
+
+def _places(
+    shape: tuple[int, ...], settings: Augmentation, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Where each pixel of a view comes from, (2, H, W), rows and columns in pixels."""
+    matrix, offset = _affine(shape, settings, rng)
+    grid = np.indices(shape, dtype=np.float64)
+    places: NDArray[np.float64] = np.tensordot(matrix, grid, 1) + offset[:, None, None]
+    if settings.bend:
+        field = ndimage.gaussian_filter(rng.normal(size=grid.shape), (0, *[_SMOOTH * shape[0]] * 2))
+        places += field * (rng.uniform(0, settings.bend) / np.abs(field).max())
+    return places
 
 
 def _affine(
