@@ -41,6 +41,21 @@ def test_plain_is_the_pretrained_model(make_model: Callable[[], MediRound]) -> N
     assert torch.equal(model.language(vectors(model)), adapted)
 
 
+@torch.inference_mode()
+def test_layers_that_keep_their_weights_are_the_pretrained_ones_exactly(
+    make_model: Callable[[], MediRound],
+) -> None:
+    first, second = make_model(), make_model()
+    without_factors(first)
+    second.language.merge_adapter(1)
+    ids, mask = torch.arange(9)[None], torch.ones(1, 9, dtype=torch.bool)
+    adapted = second.language.hear(ids, mask, 1)
+    with second.language.plain():
+        assert torch.equal(second.language.hear(ids, mask, 1), first.language.hear(ids, mask, 1))
+    assert not torch.equal(second.language.hear(ids, mask, 1), first.language.hear(ids, mask, 1))
+    assert torch.equal(second.language.hear(ids, mask, 1), adapted)
+
+
 @pytest.mark.parametrize("how", ["packed", "int8"])
 @torch.inference_mode()
 def test_whatever_holds_the_merged_weights(make_model: Callable[[], MediRound], how: str) -> None:

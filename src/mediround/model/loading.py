@@ -176,7 +176,7 @@ def _prepared(
     model: MediRound, config: ModelConfig, device: torch.device, low_bit: str | None = None
 ) -> MediRound:
     model.eval().requires_grad_(False)
-    model.language.merge_adapter()
+    model.language.merge_adapter(config.questions.layer if config.questions is not None else 0)
     fold_batch_norms(model.segmenter)
     dtype = getattr(torch, config.dtype)
     model.segmenter.lower(dtype)

@@ -1,12 +1,15 @@
 """A low-rank adapter inside the weights that it adapts, which can be taken out for a while.
 
 Merged, an adapter costs nothing. Its factors are kept beside the merged weight, so that without
-the adapter is ``y = W'x - s B (A x)``: two narrow products more, and no second set of weights.
+the adapter is ``y = W'x - s B (A x)``: two narrow products more, and no second set of weights. With
+few rows, as in one question, these take as long as the wide one; where that counts, the pretrained
+weights are kept as well.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 
 import torch.nn.functional as F
 from peft.tuners.lora import LoraLayer
@@ -29,13 +32,14 @@ class Switch(threading.local):
 class SwitchableLinear(nn.Module):
     """A linear layer with its adapter merged.
 
-    Without the adapter it computes the pretrained layer up to the rounding of the merged weight.
+    Without the adapter it computes the pretrained layer: exactly where that is ``kept``, elsewhere
+    up to the rounding of the merged weight.
     """
 
     down: Tensor
     up: Tensor
 
-    def __init__(self, layer: LoraLayer, switch: Switch) -> None:
+    def __init__(self, layer: LoraLayer, switch: Switch, *, kept: bool) -> None:
         super().__init__()
         down, up = layer.lora_A["default"], layer.lora_B["default"]
         assert isinstance(down, nn.Linear)
@@ -44,11 +48,14 @@ class SwitchableLinear(nn.Module):
         self.switch = switch
         self.register_buffer("down", down.weight.detach().clone(), persistent=False)
         self.register_buffer("up", up.weight.detach().clone(), persistent=False)
+        self.pretrained = deepcopy(layer.get_base_layer()) if kept else None
         layer.merge()
         self.merged = layer.get_base_layer()
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) -> (..., outputs)."""
+        if self.pretrained is not None and not self.switch.on:
+            return self.pretrained(x)  # type: ignore[no-any-return]  # modules return Any
         out: Tensor = self.merged(x)
         if self.switch.on:
             return out
@@ -56,13 +63,18 @@ class SwitchableLinear(nn.Module):
         return out - self.scale * F.linear(narrow, self.up.to(x.dtype))
 
 
-def merge(module: nn.Module) -> Switch:
-    """Put a :class:`SwitchableLinear` in the place of every adapted layer inside ``module``."""
+def merge(module: nn.Module, kept: Iterable[nn.Module] = ()) -> Switch:
+    """Put a :class:`SwitchableLinear` in the place of every adapted layer inside ``module``.
+
+    The pretrained weights of what is inside ``kept`` stay in memory as well.
+    """
     switch = Switch()
+    inside = {id(each) for part in kept for each in part.modules()}
     for name, layer in list(module.named_modules()):
         if isinstance(layer, LoraLayer):
             parent, _, leaf = name.rpartition(".")
-            setattr(module.get_submodule(parent), leaf, SwitchableLinear(layer, switch))
+            made = SwitchableLinear(layer, switch, kept=id(layer) in inside)
+            setattr(module.get_submodule(parent), leaf, made)
     return switch
 
 

@@ -211,9 +211,13 @@ class LanguageRole(nn.Module, ABC):
         hidden: Tensor = out.last_hidden_state[:, 0]
         return hidden
 
-    def merge_adapter(self) -> None:
-        """Add the adapter to the pretrained weights, for speed; see :meth:`plain`."""
-        self._switch = merge(self.inner)
+    def merge_adapter(self, heard: int = 0) -> None:
+        """Add the adapter to the pretrained weights, for speed; see :meth:`plain`.
+
+        The first ``heard`` layers, through which :meth:`hear` sends every question, keep the
+        pretrained ones beside, and are as fast without it.
+        """
+        self._switch = merge(self.inner, self.inner.model.layers[:heard])
 
     @contextmanager
     def plain(self) -> Iterator[None]:
