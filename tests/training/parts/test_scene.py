@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mediround.model.checkpoint import read_tensors, write_tensors
+from mediround.model.loading import load_unmerged
 from mediround.model.segmenter import Segmenter
 from mediround.training.parts.features import FeatureStore, View
 from mediround.training.parts.recipe import DatasetRecipe, Recipe, SceneRecipe
@@ -65,6 +66,20 @@ def test_a_run_writes_what_it_learned(part: ScenePart) -> None:
     weighed = [line for line in log if "structure" in line]
     assert [line["structure"] for line in weighed] == ["liver"]
     assert len(weighed[0]["dice"]) == len(SHARES)
+
+
+def test_training_goes_on_from_a_trained_scene(part: ScenePart, tmp_path: Path) -> None:
+    trained = load_unmerged("nano")
+    assert trained.scene is not None
+    recipe = dataclasses.replace(part.recipe, scene=SceneRecipe(start="nano"))
+    taken = ScenePart(recipe, part.store, tmp_path, tmp_path / "on").scene
+    own, theirs = taken.state_dict(), trained.scene.state_dict()
+    rows = [trained.config.entities.index(entity) for entity in ENTITIES]
+    told = [0, *(row + 1 for row in rows)]
+    assert torch.equal(own["share"], theirs["share"][rows])
+    assert torch.equal(own["tell.weight"], theirs["tell.weight"][told])
+    assert torch.equal(own["tell.bias"], theirs["tell.bias"][told])
+    assert torch.equal(own["places"], theirs["places"])
 
 
 @pytest.mark.parametrize(

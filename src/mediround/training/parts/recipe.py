@@ -76,9 +76,11 @@ class MasksRecipe:
 class SceneRecipe:
     """Training of the scene; ``balanced_share`` as for the masks.
 
-    What the tail makes of a view is kept in memory (2 MiB a view).
+    ``start`` is a model (a preset with weights or a folder) whose scene training goes on from. What
+    the tail makes of a view is kept in memory (2 MiB a view).
     """
 
+    start: str | None = None
     steps: int = 2400
     images: int = 8
     rate: float = 1e-3

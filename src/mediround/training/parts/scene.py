@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from mediround.errors import ConfigError
 from mediround.model.checkpoint import load_exactly, read_tensors, write_tensors
+from mediround.model.loading import load_unmerged
 from mediround.model.scene import Scene, Seen
 from mediround.model.segmenter import Segmenter
 from mediround.training.losses import scene_loss
@@ -39,6 +41,8 @@ class ScenePart:
         self.codes = read_tensors(masks / "codes.safetensors")["tokens"]
         torch.manual_seed(recipe.seed)
         self.scene = Scene.build(recipe.model, len(store.entities))
+        if self.settings.start is not None:
+            self._go_on_from(self.settings.start)
         self.optimiser = torch.optim.AdamW(
             [p for p in self.scene.parameters() if p.requires_grad],
             self.settings.rate,
@@ -46,6 +50,27 @@ class ScenePart:
         )
         self.views = TrainingViews(recipe, store, self.settings.balanced_share)
         self._grids: dict[int, Tensor] = {}
+
+    def _go_on_from(self, name: str) -> None:
+        """Take a trained model's scene; what it tells of entities that it knows not begins anew."""
+        other = load_unmerged(name)
+        if other.scene is None:
+            raise ConfigError(
+                f"{name} has no scene",
+                expected="a model that tells structures apart",
+                remedy="leave out start under [scene]",
+            )
+        state = other.scene.state_dict()
+        own = self.scene.state_dict()
+        places = {entity: place for place, entity in enumerate(other.config.entities)}
+        for key in ("tell.weight", "tell.bias", "share"):
+            none = key != "share"  # of what is told, the first is of nothing
+            trained, state[key] = state[key], own[key]
+            state[key][:none] = trained[:none]
+            for place, entity in enumerate(self.store.entities):
+                if entity in places:
+                    state[key][place + none] = trained[places[entity] + none]
+        self.scene.load_state_dict(state)
 
     def train(self) -> None:
         """Run to the last step, then write ``scene.safetensors``."""
