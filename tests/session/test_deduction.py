@@ -14,6 +14,7 @@ from torch import Tensor
 from mediround.config import QuestionConfig, SceneConfig
 from mediround.dialogue import Entity
 from mediround.imaging import Image
+from mediround.model.codebook import Codebook
 from mediround.model.drawing import Drawn
 from mediround.model.kv_cache import KeyValueCache
 from mediround.model.loading import compose
@@ -317,10 +318,50 @@ def test_what_is_clearly_there_or_not_has_the_last_word(
     there[LIVER] = presence
     monkeypatch.setattr(Deducer, "presence", there)
     heard: list[str] = []
-    turn = meaning(said, [LIVER] * said.count("[")).open(PICTURE).ask("Liver?", told=heard.append)
+    turn = (
+        meaning(said, [LIVER] * said.count("["))
+        .open(PICTURE)
+        .ask("What bleeds?", told=heard.append)
+    )
     assert turn.text == text
     assert heard == [text] * (said != text)
     assert [each.mask is not None for each in turn.entities] == ["[1]" in text]
+
+
+LARYNX = "I have not learned to outline the larynx."
+
+
+@pytest.mark.parametrize(
+    ("query", "said", "certainty", "text"),
+    [
+        ("Larynx?", "The larynx is [1].", 0.3, LARYNX),
+        ("Larynx?", "The larynx is [1].", 0.9, "The larynx is [1]."),  # "unsure" says enough
+        ("Larynx?", "There is no larynx in this image.", 0.9, "There is no larynx in this image."),
+        ("Larynx?", "There is no liver in this image.", 0.9, LARYNX),
+        ("Larynx?", "The liver is [1].", 0.9, LARYNX),
+        ("Spleen?", "The liver is [1].", 0.9, "The spleen is [1]."),
+        ("Left kidney?", "The liver is [1].", 0.9, "There is no left kidney in this image."),
+        ("Liver?", "The liver is [1].", 0.3, "The liver is [1]."),
+        ("What bleeds?", "It is [1].", 0.3, "It is [1]."),
+    ],
+)
+def test_what_is_named_is_what_is_answered_about(
+    meaning: Says,
+    monkeypatch: pytest.MonkeyPatch,
+    query: str,
+    said: str,
+    certainty: float,
+    text: str,
+) -> None:
+    there = torch.tensor([0.001, 0.5, 0.5, 0.5])
+    monkeypatch.setattr(Deducer, "presence", there)
+    near = torch.tensor([LIVER]), torch.tensor([certainty])
+    monkeypatch.setattr(Codebook, "nearest", lambda *_: near)
+    turn = meaning(said, [LIVER] * said.count("[")).open(PICTURE).ask(query)
+    assert turn.text == text
+    assert [each.mask is not None for each in turn.entities] == [True] * ("[1]" in text) + [
+        False
+    ] * text.startswith("There is no")
 
 
 def test_a_question_about_masks_is_not_denied(

@@ -21,6 +21,7 @@ from mediround.model.mediround import ImageFeatures, MediRound, Spoken
 from mediround.model.view import View
 from mediround.prompt import IMAGE_KEY, Prompt
 from mediround.session.deduction import Deduced, Deducer, Shown
+from mediround.session.literal import passed_over
 
 LONGEST_ANSWER = 64
 """Most tokens of an answer."""
@@ -125,8 +126,8 @@ class Reader:
             if self._repeats(spoken):
                 end = spoken.ids.index(self.model.language.seg) + 1
                 once = self.model.prompter.text(spoken.ids[:end], first) + "."
-                said = self._restated(once, marks, vectors[-1:], first)
-                spoken = dataclasses.replace(said, certainty=spoken.certainty[:1])
+                again = self._restated(once, marks, vectors[-1:], first)
+                spoken = dataclasses.replace(again, certainty=spoken.certainty[:1])
                 if told is not None:
                     told(once)
         else:
@@ -140,7 +141,7 @@ class Reader:
         deduced = None if settled else self._deducer.deduce(query, shown, spoken.states[0])
         if deduced is None:
             free = text is None and not shown
-            other = self._mistaken(spoken, first) if free else None
+            other = self._mistaken(query, spoken, first) if free else None
             if other is not None:
                 spoken = self._restated(other, marks, vectors[-1:], first)
                 if told is not None:
@@ -156,21 +157,39 @@ class Reader:
     def _names(self, spoken: Spoken, first: int) -> bool:
         return bool(anatomy.load().recognise(self.model.prompter.text(spoken.ids, first)))
 
-    def _mistaken(self, spoken: Spoken, first: int) -> str | None:
-        """What to say instead of drawing what is not there, or of denying what clearly is."""
+    def _mistaken(self, query: str, spoken: Spoken, first: int) -> str | None:
+        """What to say instead of drawing what is not there or was never learned, or denying it.
+
+        A structure that the question names outright is the one to speak of.
+        """
         names, presence = self.model.config.entities, self._deducer.presence
-        if presence is None or self.model.codebook is None:
+        if self.model.codebook is None:
             return None
+        text = self.model.prompter.text(spoken.ids, first)
+        asked = passed_over(query, text)
+        if asked is not None:
+            return self._spoken_of(asked, first)
         if len(spoken.states) == 1:
             meant = self.model.projection(spoken.states.float())
             place, certainty = (each[0] for each in self.model.codebook.nearest(meant))
-            gone = certainty > _LIKELY and presence[place] < _ABSENT
+            named = anatomy.load().recognise(text)
+            if certainty <= _LIKELY:
+                unknown = named and not {*named} & {*names}
+                return said("unlearned", "en", name=named[-1]) if unknown else None
+            gone = presence is not None and presence[place] < _ABSENT
             return answer_absent(names[int(place)]) if gone else None
-        said = self.model.prompter.text(spoken.ids, first)
-        for name, there in zip(names, presence.tolist(), strict=True):
-            if there > _PRESENT and said == answer_absent(name):
+        for name, there in zip(names, () if presence is None else presence.tolist(), strict=False):
+            if there > _PRESENT and text == answer_absent(name):
                 return answer([(name, first)])
         return None
+
+    def _spoken_of(self, name: str, first: int) -> str:
+        """The answer about a structure that the image may show, or the model not know."""
+        names, presence = self.model.config.entities, self._deducer.presence
+        if name not in names:
+            return said("unlearned", "en", name=name)
+        there = presence is None or presence[names.index(name)] >= _ABSENT
+        return answer([(name, first)]) if there else answer_absent(name)
 
     def _repeats(self, spoken: Spoken) -> bool:
         """Whether an answer draws one and the same structure over and over."""

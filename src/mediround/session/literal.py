@@ -1,0 +1,54 @@
+"""What a question names outright: "Please outline the larynx", and nothing beside.
+
+A language model that never learned a name may take it for one that it did learn, and answer about
+that. A name in the atlas needs no understanding.
+"""
+
+from functools import cache
+
+from mediround import anatomy
+from mediround.anatomy.naming import words
+from mediround.data.words.wording import frames
+
+_PLACES = frozenset({"around", "at", "behind", "by", "from", "next", "on", "over", "out", "with"})
+"""Words of requests that, beside a name, may ask for something else nearby."""
+_LONGEST = 6
+
+
+def asked_by_name(question: str) -> str | None:
+    """The one structure that ``question`` names; None where it says more than requests say."""
+    atlas = anatomy.load()
+    if len(atlas.recognise(question)) != 1:
+        return None
+    said = words(question)
+    for length in range(min(_LONGEST, len(said)), 0, -1):
+        for start in range(len(said) - length + 1):
+            found = atlas.find(" ".join(said[start : start + length]))
+            if found is not None:
+                rest = {*said[:start], *said[start + length :]}
+                return found.name if rest <= _request_words() else None
+    return None
+
+
+def passed_over(question: str, answer: str) -> str | None:
+    """The structure that ``question`` names and ``answer`` is not about, nor any part or whole.
+
+    None where the question names none outright, or the answer is about it, or says no name.
+    """
+    asked = asked_by_name(question)
+    said = anatomy.load().recognise(answer)
+    if asked is None or not said:
+        return None
+    close = {asked, *_wholes(asked), *(name for name in said if asked in _wholes(name))}
+    return None if close & {*said} else asked
+
+
+def _wholes(name: str) -> tuple[str, ...]:
+    return anatomy.load().wholes(name)
+
+
+@cache
+def _request_words() -> frozenset[str]:
+    """Words of requests, those of places apart; from the training wordings alone."""
+    said = {word for frame in frames("train") for word in words(frame.replace("{x}", " "))}
+    return frozenset(said - _PLACES)
