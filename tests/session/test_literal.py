@@ -56,8 +56,19 @@ def test_an_answer_about_something_else_passes_it_over(answer: str, missed: bool
     assert found == ("vertebra T8" if missed else None)
 
 
-def test_a_part_or_a_whole_is_not_something_else() -> None:
-    whole, part = "Please segment the hippocampus.", "The anterior hippocampus is [1]."
-    assert asked_by_name(whole) == "hippocampus"
-    assert passed_over(whole, part) is None
-    assert passed_over("Please segment the aortic arch.", "The aorta is [1].") is None
+@pytest.mark.parametrize(
+    ("asked", "said", "near"),
+    [
+        ("hippocampus", "anterior hippocampus", True),
+        ("left hippocampus", "anterior hippocampus", True),
+        ("aortic arch", "aorta", True),
+        ("median nerve", "nerve", True),
+        ("right kidney", "left kidney", False),
+        ("left renal artery", "left kidney", False),
+    ],
+)
+def test_a_part_a_whole_or_a_general_name_is_not_something_else(
+    asked: str, said: str, *, near: bool
+) -> None:
+    found = passed_over(f"Please segment the {asked}.", f"The {said} is [1].")
+    assert found == (None if near else asked)

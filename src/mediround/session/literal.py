@@ -31,20 +31,22 @@ def asked_by_name(question: str) -> str | None:
 
 
 def passed_over(question: str, answer: str) -> str | None:
-    """The structure that ``question`` names and ``answer`` is not about, nor any part or whole.
+    """The structure that ``question`` names and ``answer`` is about nothing like.
 
-    None where the question names none outright, or the answer is about it, or says no name.
+    None where the question names none outright, or the answer says no name, that one, a part or a
+    whole of it, or a more general one ("nerve" for "median nerve").
     """
-    asked = asked_by_name(question)
-    said = anatomy.load().recognise(answer)
-    if asked is None or not said:
+    asked, said = asked_by_name(question), anatomy.load().recognise(answer)
+    if asked is None or not said or any(_is_near(asked, name) for name in said):
         return None
-    close = {asked, *_wholes(asked), *(name for name in said if asked in _wholes(name))}
-    return None if close & {*said} else asked
+    return asked
 
 
-def _wholes(name: str) -> tuple[str, ...]:
-    return anatomy.load().wholes(name)
+def _is_near(asked: str, said: str) -> bool:
+    wholes = anatomy.load().wholes
+    unsided = asked.removeprefix("left ").removeprefix("right ")
+    more_general = {*words(said)} <= {*words(asked)}
+    return more_general or said in wholes(asked) or bool({asked, unsided} & {*wholes(said)})
 
 
 @cache
