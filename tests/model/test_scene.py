@@ -57,11 +57,24 @@ def test_odds_are_those_of_the_probabilities(scene: Scene, trunk: torch.Tensor) 
     assert scene.odds(trunk[:1], grid[:1]).abs().max() == 12
 
 
-def test_no_share_changes_nothing_and_all_of_it_everything() -> None:
-    logits, odds = torch.randn(1, 2, 4, 4), torch.randn(2, 4, 4)
-    decoded = Decoded(logits, torch.zeros(1, 2, 8), torch.zeros(1, 2))
-    drawn = Seen(odds, torch.tensor([0.0, 1.0])).added_to(decoded).logits[0]
-    torch.testing.assert_close(drawn, torch.stack([logits[0, 0], odds[1]]))
+def test_masks_that_overlap_are_blended_by_their_share() -> None:
+    logits, odds = torch.rand(1, 3, 4, 4) + 1, torch.rand(3, 4, 4) + 2
+    decoded = Decoded(logits, torch.zeros(1, 3, 8), torch.zeros(1, 3))
+    share, certainty = torch.tensor([0.0, 1.0, 0.5]), torch.tensor([1.0, 1.0, 0.5])
+    drawn = Seen(odds, share, certainty).added_to(decoded).logits[0]
+    wanted = torch.stack([logits[0, 0], odds[1], logits[0, 2].lerp(odds[2], 0.25)])
+    torch.testing.assert_close(drawn, wanted)
+
+
+def test_of_masks_apart_the_scene_has_its_own_where_it_is_sure() -> None:
+    here = torch.full((4, 8), -6.0)
+    here[:, :4] = 6
+    odds = torch.stack([here, here.clamp(max=0.1), here])
+    logits = here.flip(1).expand(1, 3, 4, 8)
+    decoded = Decoded(logits, torch.zeros(1, 3, 8), torch.zeros(1, 3))
+    drawn = Seen(odds, torch.full((3,), 0.5), torch.tensor([1.0, 1.0, 0.5])).added_to(decoded)
+    wanted = torch.stack([here, logits[0, 1], logits[0, 2].lerp(here, 0.5)])
+    torch.testing.assert_close(drawn.logits[0], wanted)
 
 
 def test_agreement_is_the_overlap_of_both() -> None:
@@ -70,13 +83,13 @@ def test_agreement_is_the_overlap_of_both() -> None:
     logits = odds.clone()[None]
     logits[0, 1], logits[0, 2] = odds[1].roll(2, 0), -30
     decoded = Decoded(logits, torch.zeros(1, 3, 8), torch.zeros(1, 3))
-    both = Seen(odds, torch.zeros(3)).added_to(decoded)
+    both = Seen(odds, torch.zeros(3), torch.ones(3)).added_to(decoded)
     assert both.agreement is not None
     torch.testing.assert_close(both.agreement[0], torch.tensor([40 / 41, 20 / 41, 0.0]))
     one = both.of(torch.tensor([1])).agreement
     assert one is not None
     assert torch.equal(one, both.agreement[:, 1:2])
-    assert torch.equal(both.logits, logits)
+    assert torch.equal(both.logits[:, :2], logits[:, :2])
 
 
 @pytest.fixture
@@ -90,8 +103,9 @@ def seeing(config: ModelConfig) -> tuple[MediRound, ImageFeatures]:
 
 
 def test_masks_are_blended_as_far_as_their_structure_is_certain(
-    seeing: tuple[MediRound, ImageFeatures],
+    seeing: tuple[MediRound, ImageFeatures], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("mediround.model.scene._APART", 0.0)  # random masks hardly overlap
     model, image = seeing
     assert model.scene is not None
     states = torch.randn(3, model.language.width, generator=torch.Generator().manual_seed(2))

@@ -305,7 +305,7 @@ class MediRound(nn.Module):
         """What the scene shows of structures (N,); it counts as far as these are certain."""
         if self.scene is None or image.odds is None:
             return None
-        return Seen(image.odds[places].float(), self.scene.share[places] * certainty)
+        return Seen(image.odds[places].float(), self.scene.share[places], certainty)
 
 
 def _first(chances: Tensor, reluctant: Mapping[int, float]) -> int:

@@ -25,6 +25,9 @@ from mediround.model.vision_encoder import ChannelNorm
 
 _SUREST = 12.0
 """Largest log odds, in either direction."""
+_APART, _SURE = 0.3, 0.6
+"""Masks that overlap less than the one show different things, and the scene's is taken where it
+is surer than the other; both chosen on training slices (``docs/results.md``)."""
 
 
 class Scene(nn.Module):
@@ -108,23 +111,33 @@ class Seen:
     Attributes:
         odds: float32 (N, 4 side, 4 side).
         share: (N,), 0..1, how much they count beside the decoder's logits.
+        certainty: (N,), 0..1, how certain the structures are; odds of others do not count.
     """
 
     odds: Tensor
     share: Tensor
+    certainty: Tensor
 
     def added_to(self, decoded: Decoded) -> Decoded:
         """What was decoded for the N structures of one image, and these odds, in one.
 
-        Their agreement is the soft Dice of both, which the judge looks at.
+        Their agreement is the soft Dice of both, which the judge looks at. Two masks apart are not
+        blended, which would be neither: one is right.
         """
         logits = decoded.logits
         mine, theirs = self.odds.sigmoid(), logits[0].float().sigmoid()
         shared = 2 * (mine * theirs).sum((1, 2)) / (mine.sum((1, 2)) + theirs.sum((1, 2)) + 1)
+        share = torch.where(shared < _APART, (_sureness(mine) > _SURE).float(), self.share)
         blended = logits.lerp(
-            self.odds[None].to(logits), self.share[None, :, None, None].to(logits)
+            self.odds[None].to(logits), (share * self.certainty)[None, :, None, None].to(logits)
         )
         return dataclasses.replace(decoded, logits=blended, agreement=shared[None])
+
+
+def _sureness(chances: Tensor) -> Tensor:
+    """Mean probability (N,) inside each of the masks (N, H, W) that are likelier than not."""
+    inside = chances > 0.5
+    return (chances * inside).sum((1, 2)) / inside.sum((1, 2)).clamp(min=1)
 
 
 class _Convolution(nn.Sequential):

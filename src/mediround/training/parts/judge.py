@@ -107,7 +107,8 @@ class JudgePart:
             decoded = self.segmenter.decode(image, prompts[None])
         if self.scene is not None:
             odds = self.scene.odds(features, image)[asked]
-            decoded = Seen(odds, self.scene.share[asked]).added_to(decoded)
+            seen = Seen(odds, self.scene.share[asked], torch.ones(len(odds)))
+            decoded = seen.added_to(decoded)
         empty = np.zeros(self.store.labels.shape[1:], dtype=bool)
         targets = torch.from_numpy(np.stack([masks.get(entity, empty) for entity in asked]))
         drawn = (decoded.logits[0] > 0).any(-1).any(-1)  # a mask of nothing is good for nothing

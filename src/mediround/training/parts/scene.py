@@ -148,7 +148,7 @@ class ScenePart:
         truth = torch.from_numpy(np.stack(list(masks.values())))
         dices: dict[int, list[float]] = {place: [] for place in masks}
         for share in SHARES:
-            seen = Seen(odds, torch.full((len(odds),), share))
+            seen = Seen(odds, torch.full((len(odds),), share), torch.ones(len(odds)))
             drawn = seen.added_to(decoded).logits[0] > 0
             overlap = 2 * (drawn & truth).sum((1, 2)) / (drawn.sum((1, 2)) + truth.sum((1, 2)))
             for place, dice in zip(masks, overlap.tolist(), strict=True):
