@@ -88,9 +88,10 @@ def test_training_goes_on_from_a_trained_scene(part: ScenePart, tmp_path: Path) 
         ((0.5, 0.6, 0.7, 0.65, 0.1), 0.5),
         ((0.5, 0.505, 0.509, 0.3, 0.1), 0.0),  # not worth it
         ((0.5, 0.4, 0.3, 0.2, 0.9), 1.0),
+        ((0.5, 0.6, 0.695, 0.7, 0.701), 0.5),  # more is not worth it
     ],
 )
-def test_the_best_share_is_taken_where_it_gains(
+def test_the_least_share_near_the_best_is_taken(
     part: ScenePart, monkeypatch: pytest.MonkeyPatch, dices: tuple[float, ...], share: float
 ) -> None:
     monkeypatch.setattr(part, "_compared", lambda _: {1: list(dices)})

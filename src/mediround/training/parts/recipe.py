@@ -86,7 +86,7 @@ class SceneRecipe:
     rate: float = 1e-3
     balanced_share: float = 0.4
     weighed: int = 60  # training slices of each data set on which its share in masks is chosen
-    least_gain: float = 0.01  # of Dice there, for any share
+    least_gain: float = 0.01  # of Dice there, for a larger share
 
 
 @dataclass(frozen=True, kw_only=True)

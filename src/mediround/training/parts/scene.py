@@ -118,7 +118,11 @@ class ScenePart:
 
     @torch.inference_mode()
     def weigh(self) -> None:
-        """Choose how much the scene counts for each structure, by plain training views."""
+        """Choose how much the scene counts for each structure, by plain training views.
+
+        The least share that comes near the best: the decoder goes back to one that saw the images
+        of many hospitals, the scene knows those of training alone.
+        """
         rng = np.random.default_rng((self.recipe.seed, 9))
         found: dict[int, list[list[float]]] = defaultdict(list)
         for dataset in (d.folder for d in self.recipe.datasets):
@@ -129,9 +133,8 @@ class ScenePart:
                     found[place].append(dices)
         for place, compared in sorted(found.items()):
             means = np.mean(compared, axis=0)
-            best = int(means.argmax())
-            gains = means[best] - means[0] > self.settings.least_gain
-            self.scene.share[place] = SHARES[best] if gains else 0.0
+            near = means >= means.max() - self.settings.least_gain
+            self.scene.share[place] = SHARES[int(near.argmax())]
             self.ledger.log(
                 structure=self.store.entities[place],
                 masks=len(compared),
