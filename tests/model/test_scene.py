@@ -89,7 +89,7 @@ def test_agreement_is_the_overlap_of_both() -> None:
     one = both.of(torch.tensor([1])).agreement
     assert one is not None
     assert torch.equal(one, both.agreement[:, 1:2])
-    assert torch.equal(both.logits[:, :2], logits[:, :2])
+    assert torch.equal(both.logits[0], torch.stack([logits[0, 0], logits[0, 1], odds[2]]))
 
 
 @pytest.fixture

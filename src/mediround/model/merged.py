@@ -2,8 +2,8 @@
 
 Merged, an adapter costs nothing. Its factors are kept beside the merged weight, so that without
 the adapter is ``y = W'x - s B (A x)``: two narrow products more, and no second set of weights. With
-few rows, as in one question, these take as long as the wide one; where that counts, the pretrained
-weights are kept as well.
+few rows, as in one question, these take nearly as long as the wide one; where that counts, the
+pretrained weights are kept as well.
 """
 
 import threading

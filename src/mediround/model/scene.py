@@ -26,8 +26,8 @@ from mediround.model.vision_encoder import ChannelNorm
 _SUREST = 12.0
 """Largest log odds, in either direction."""
 _APART, _SURE = 0.3, 0.6
-"""Masks that overlap less than the one show different things, and the scene's is taken where it
-is surer than the other; both chosen on training slices (``docs/results.md``)."""
+"""Below the one overlap (0..1) two masks show different things, and the scene's is taken where its
+mean probability is above the other; chosen on training slices (``docs/results.md``)."""
 
 
 class Scene(nn.Module):
