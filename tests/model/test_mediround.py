@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mediround.dialogue import Entity, Round
 from mediround.model.kv_cache import KeyValueCache
@@ -69,6 +74,51 @@ def test_saying_and_repeating_give_the_same_states(
     torch.testing.assert_close(repeated.states, said.states, atol=1e-5, rtol=1e-4)
     lengths = {cache.tensors.get_seq_length() for cache in caches}
     assert lengths == {len(vectors) + len(said.ids)}
+
+
+@pytest.mark.parametrize("seg_state", ["at", "before"])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+@torch.inference_mode()
+def test_an_answer_is_the_same_whatever_is_guessed(
+    tiny: MediRound, image: ImageFeatures, seg_state: str, data: st.DataObject
+) -> None:
+    vectors = tiny.embed(dialogue(tiny), image.tokens, references(tiny, image)).clone()
+    noise = torch.Generator().manual_seed(data.draw(st.integers(0, 5)))
+    vectors += torch.randn(vectors.shape, generator=noise) * vectors.std()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(vars(tiny.config), "seg_state", seg_state)
+        caches = KeyValueCache(), KeyValueCache()
+        heard: tuple[list[Sequence[int]], list[Sequence[int]]] = ([], [])
+        usual = tiny.say(vectors, caches[0], 12, lambda ids: heard[0].append(tuple(ids)))
+        tokens = st.sampled_from([*usual.ids, tiny.language.turn_end])
+
+        def guess(ids: Sequence[int]) -> list[int]:
+            """Some words that are right, and some that may be."""
+            right = data.draw(st.integers(0, 5))
+            rest = usual.ids[len(ids) : len(ids) + right]
+            return [*rest, *data.draw(st.lists(tokens, max_size=3))]
+
+        soon = tiny.say(
+            vectors, caches[1], 12, lambda ids: heard[1].append(tuple(ids)), guess=guess
+        )
+    assert soon.ids == usual.ids
+    assert heard[1] == heard[0]
+    torch.testing.assert_close(soon.states, usual.states, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(soon.certainty, usual.certainty, atol=1e-5, rtol=1e-4)
+    lengths = {cache.tensors.get_seq_length() for cache in caches}
+    assert lengths == {len(vectors) + len(usual.ids)}
+
+
+@torch.inference_mode()
+def test_what_is_guessed_rightly_is_read_at_once(tiny: MediRound) -> None:
+    vectors = tiny.language.embed(torch.tensor([5, 6, 7]))
+    usual = tiny.say(vectors, KeyValueCache(), 6)
+    with mock.patch.object(tiny.language, "forward", wraps=tiny.language.forward) as read:
+        tiny.say(vectors, KeyValueCache(), 6, guess=lambda ids: usual.ids[len(ids) :])
+    assert [call.args[0].shape[1] for call in read.call_args_list] == [3 + 6]
 
 
 @torch.inference_mode()

@@ -203,7 +203,7 @@ def overruled(make_model: Callable[[], Model], monkeypatch: pytest.MonkeyPatch) 
     network = model.network
     object.__setattr__(network.config, "entities", NAMES)
 
-    def says(vectors: Tensor, cache: KeyValueCache, *_: object) -> Spoken:
+    def says(vectors: Tensor, *, cache: KeyValueCache, **_: object) -> Spoken:
         return network.repeat(vectors, cache, network.prompter.answer("The liver is [9].", 9))
 
     monkeypatch.setattr(network, "say", says)
@@ -247,11 +247,11 @@ def test_a_relation_is_not_answered_with_a_mere_name(
     says = network.say
 
     def names(  # type: ignore[no-untyped-def]  # as MediRound.say has them
-        vectors, cache, longest, heard, reluctant
+        vectors, *, cache, reluctant, **others
     ) -> Spoken:
         barred.append({token for token, nats in reluctant.items() if nats == torch.inf})
         if barred[-1]:
-            return says(vectors, cache, longest, heard, reluctant)
+            return says(vectors, cache=cache, reluctant=reluctant, **others)
         return network.repeat(vectors, cache, network.prompter.answer("That is the liver.", 1))
 
     monkeypatch.setattr(network, "say", names)
@@ -273,7 +273,7 @@ def meaning(knowing: MediRound, overruled: Model, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Deducer, "deduce", lambda *_: None)
 
     def meant(said: str, places: list[int]) -> Model:
-        def says(vectors: Tensor, cache: KeyValueCache, *_: object) -> Spoken:
+        def says(vectors: Tensor, *, cache: KeyValueCache, **_: object) -> Spoken:
             spoken = network.repeat(vectors, cache, network.prompter.answer(said, 1))
             return dataclasses.replace(spoken, states=_states(knowing)[places])
 

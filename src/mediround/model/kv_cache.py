@@ -25,8 +25,7 @@ class KeyValueCache:
     @property
     def nbytes(self) -> int:
         """Memory of the tensors."""
-        layers = (layer for layer in self.tensors.layers if isinstance(layer, DynamicLayer))
-        kept = (tensor for layer in layers for tensor in (layer.keys, layer.values))
+        kept = (tensor for layer in self._layers for tensor in (layer.keys, layer.values))
         return sum(tensor.nbytes for tensor in kept if tensor is not None)
 
     def reuse(self, marks: Sequence[Hashable]) -> int:
@@ -48,14 +47,22 @@ class KeyValueCache:
         Reading may have been interrupted, even between two layers, so each layer is cut by itself.
         """
         del self._marks[length:]
-        for layer in self.tensors.layers:
-            assert isinstance(layer, DynamicLayer)
+        for layer in self._layers:
             layer.crop(min(0, len(self._marks) - layer.get_seq_length()))
+
+    def take_back(self, count: int) -> None:
+        """Forget the last ``count`` positions, which were read and not marked yet."""
+        for layer in self._layers:
+            layer.crop(-count)
 
     def append(self, marks: Sequence[Hashable]) -> None:
         """Say what the positions just added to ``tensors`` depended on."""
         self._marks += marks
         assert self.tensors.get_seq_length() == len(self._marks)
+
+    @property
+    def _layers(self) -> list[DynamicLayer]:
+        return [layer for layer in self.tensors.layers if isinstance(layer, DynamicLayer)]
 
 
 class SideBySide:

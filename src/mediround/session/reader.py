@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from mediround.model.mediround import ImageFeatures, MediRound, Spoken
 from mediround.model.view import View
 from mediround.prompt import IMAGE_KEY, Prompt
 from mediround.session.deduction import Deduced, Deducer, Shown
+from mediround.session.foretelling import LikelyAnswers
 from mediround.session.literal import passed_over
 
 LONGEST_ANSWER = 64
@@ -74,6 +76,7 @@ class Reader:
         self._deducer = Deducer(model, image, view, axes)
         self._cache = KeyValueCache()
         self._references: dict[str, Tensor] = {}
+        self._likely = LikelyAnswers(model.prompter, model.config.entities)
         denial = model.prompter.answer(answer_absent("structure"), 1)
         self._reluctant = {denial[0]: model.config.denial_penalty}
         self._naming = model.prompter.answer(said("is_name", "en", name="structure"), 1)[:1]
@@ -116,12 +119,16 @@ class Reader:
         vectors = self.model.embed(prompt, self.image.tokens, references)[good:]
         if text is None:
             heard = None if told is None else self._heard(told, first)
-            spoken = self.model.say(vectors, self._cache, LONGEST_ANSWER, heard, self._reluctant)
+            guess = self._likely.to(query)
+            say = partial(
+                self.model.say, cache=self._cache, longest=LONGEST_ANSWER, heard=heard, guess=guess
+            )
+            spoken = say(vectors, reluctant=self._reluctant)
             self._cache.append([*marks[good:], *spoken.ids])
             if spoken.ids[:1] == self._naming and self._deducer.relates(query):
                 self._cache.truncate(len(marks) - 1)
                 barred = {**self._reluctant, spoken.ids[0]: torch.inf}
-                spoken = self.model.say(vectors[-1:], self._cache, LONGEST_ANSWER, heard, barred)
+                spoken = say(vectors[-1:], reluctant=barred)
                 self._cache.append([marks[-1], *spoken.ids])
             if self._repeats(spoken):
                 end = spoken.ids.index(self.model.language.seg) + 1
