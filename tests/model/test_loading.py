@@ -27,6 +27,7 @@ from mediround.model.language_model import LanguageModel
 from mediround.model.loading import load_model
 from mediround.model.mask_decoder import MaskDecoder
 from mediround.model.mediround import MediRound
+from mediround.model.packed_linear import is_packed
 from mediround.model.position import PositionCode
 from mediround.model.segmenter import Segmenter
 from mediround.model.vision_encoder import TinyVit
@@ -296,3 +297,34 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         write_tensors(path, {"x": torch.zeros(3)}, {})
     assert read_tensors(path)["x"].tolist() == [0, 1, 2]
     assert [each.name for each in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("able", "asked", "computed"),
+    [
+        ({}, None, torch.float32),
+        ({"avx512_bf16": False}, None, torch.float32),
+        ({"avx512_bf16": True}, None, torch.bfloat16),
+        ({"amx_bf16": True}, None, torch.bfloat16),
+        ({}, "bfloat16", torch.bfloat16),
+    ],
+)
+@torch.inference_mode()
+def test_a_processor_without_16_bits_computes_in_32_unless_told_otherwise(
+    tiny: MediRound,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    able: dict[str, bool],
+    asked: str | None,
+    computed: torch.dtype,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    whole = loading.compose(dataclasses.replace(tiny.config, dtype="bfloat16"))
+    save_model(whole, tmp_path / "model", {})
+    model = load_model(str(tmp_path / "model"), device="cpu", dtype=asked).model
+    assert model.dtype == model.language.inner.dtype == computed
+    assert is_packed(model.language) == any(able.values())
+    assert model.config.dtype == "bfloat16"
+    ids, logits, _ = answer(model)
+    assert len(ids) > 0
+    assert logits.isfinite().all()

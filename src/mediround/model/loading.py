@@ -6,6 +6,7 @@ changed lies in a model folder (:mod:`mediround.model.folder`).
 
 import dataclasses
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +31,13 @@ from mediround.model.mediround import MediRound
 from mediround.model.packed_linear import can_pack, pack_linears
 from mediround.model.parts import build_language, build_segmenter
 from mediround.model.pretrained import pretrained_segmenter
+from mediround.model.processor import computes_in
 from mediround.model.roles import LanguageRole, SegmenterRole
 from mediround.model.second_opinion import SecondOpinion
 from mediround.model.vision_encoder import fold_batch_norms
 from mediround.presets import PRESETS
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def load_model(
         name: "nano", "tiny" (random), or a folder with ``config.json`` and ``model.safetensors``.
         device: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1"…
         dtype: "float32", "bfloat16" or "float16" to compute in; by default what the
-            configuration says.
+            configuration says, or float32 on a processor that is slow in that.
         low_bit: "int8" or "int4" to hold the language model's layers in so many bits.
 
     Raises:
@@ -68,14 +72,13 @@ def load_model(
     place = _device(device)
     folder = find_folder(name)
     if folder is None:
-        config = _typed(PRESETS[name](), dtype)
-        model = compose(config)
+        model = compose(_typed(PRESETS[name](), dtype))
         digest = _digest_state(model)
     else:
         model = _stored(folder, dtype)
-        config = model.config
         digest = _digest_file(folder / TENSOR_FILE)
-    return Loaded(_prepared(model, config, place, low_bit), config.name, digest)
+    computed = model.config.dtype if dtype is not None else _quick(model.config.dtype, place)
+    return Loaded(_prepared(model, computed, place, low_bit), model.config.name, digest)
 
 
 def load_unmerged(name: str) -> MediRound:
@@ -172,13 +175,21 @@ def _load_whole(config: ModelConfig, folder: Path) -> MediRound:
     return model
 
 
+def _quick(dtype: str, device: torch.device) -> str:
+    """``dtype``, or float32 where that is quicker by far."""
+    if computes_in(dtype, device):
+        return dtype
+    logger.info("%s is slow on this processor: computing in float32", dtype)
+    return "float32"
+
+
 def _prepared(
-    model: MediRound, config: ModelConfig, device: torch.device, low_bit: str | None = None
+    model: MediRound, computed: str, device: torch.device, low_bit: str | None = None
 ) -> MediRound:
+    config, dtype = model.config, getattr(torch, computed)
     model.eval().requires_grad_(False)
     model.language.merge_adapter(config.questions.layer if config.questions is not None else 0)
     fold_batch_norms(model.segmenter)
-    dtype = getattr(torch, config.dtype)
     model.segmenter.lower(dtype)
     model.perception.lower(dtype)
     model.language.to(dtype)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mediround.model.linears import replace_linears
+from mediround.model.processor import computes_in
 
 ROWS_ALIKE = 16
 """Up to so many rows of one product, a processor with AMX computes each as alone, to the bit."""
@@ -33,9 +34,11 @@ class PackedLinear(nn.Module):
 
 
 def can_pack(module: nn.Module) -> bool:
-    """Whether every weight of ``module`` is of the type that packing helps."""
-    return torch.backends.mkldnn.is_available() and all(
-        parameter.dtype == torch.bfloat16 for parameter in module.parameters()
+    """Whether every weight of ``module`` is of the type that packing helps, on this processor."""
+    return (
+        torch.backends.mkldnn.is_available()
+        and computes_in("bfloat16", torch.device("cpu"))
+        and all(parameter.dtype == torch.bfloat16 for parameter in module.parameters())
     )
 
 
