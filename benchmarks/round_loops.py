@@ -101,7 +101,7 @@ class Anew:
     """A new session every round, on a model that remembers nothing.
 
     The last round costs what every round of the official loop costs, which reads the dialogue to
-    its end each time, less its decoding of all masks.
+    its end each time, and decodes all masks besides.
     """
 
     def __init__(self, model: Model, image: Image, plan: Plan) -> None:

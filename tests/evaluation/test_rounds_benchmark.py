@@ -47,7 +47,8 @@ def test_the_loops_hold_the_same_dialogue_and_read_the_same_tokens(loops: Any) -
 
 
 def test_ratios_are_held_against_their_bars(rounds: Any) -> None:
-    times = {"kept": [1.0, 0.5, 0.6], "anew": [4.0] * 3, "parts": [1.0, 0.4, 0.4]}
+    times = {"kept": [1.0, 0.5, 0.6], "anew": [2.0, 3.0, 4.0], "parts": [1.0, 0.4, 0.4]}
+    assert rounds._against_growing(times) == pytest.approx(4.29, abs=0.01)
     found = rounds.judged(times, paper=False)
     values = {name: (round(each["value"], 2), each["met"]) for name, each in found.items()}
     assert values == {
