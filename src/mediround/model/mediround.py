@@ -185,8 +185,8 @@ class MediRound(nn.Module):
             reluctant: ids that begin an answer only where they are ahead by so much (nats).
             guess: what will likely be said after the ids so far; it is read with them at once, and
                 holds as far as the model says the same (speculative decoding, arXiv 2211.17192,
-                with greedy choice). The answer is the same with any guess, but sooner with a good
-                one: the time of a step goes into reading weights, not into its few tokens.
+                with greedy choice). The answer is the same with any guess, up to rounding, but
+                sooner with a good one: a step's time goes into reading weights, not few tokens.
         """
         before = self.config.seg_state == "before"
         ids: list[int] = []
