@@ -62,7 +62,9 @@ class KeyValueCache:
 
     @property
     def _layers(self) -> list[DynamicLayer]:
-        return [layer for layer in self.tensors.layers if isinstance(layer, DynamicLayer)]
+        layers = [layer for layer in self.tensors.layers if isinstance(layer, DynamicLayer)]
+        assert len(layers) == len(self.tensors.layers)  # no other kind is made here
+        return layers
 
 
 class SideBySide:
