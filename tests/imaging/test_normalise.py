@@ -123,6 +123,15 @@ def test_magnetic_resonance_of_unknown_kind_is_no_ct() -> None:
     np.testing.assert_allclose(canvas.placement.crop.corners, box.corners, atol=12)
 
 
+def test_a_brain_cut_out_of_its_head_is_no_ct() -> None:
+    """Uniform white matter between emptiness looks much like a body in air."""
+    rng = np.random.default_rng(0)
+    pixels = np.where(BODY, rng.normal(800, 60, SHAPE), 0).astype(np.int16)
+    assert normalise(picture(pixels, Modality.UNKNOWN), CONFIG).method == "percentiles"
+    noisy = pixels + rng.integers(0, 20, SHAPE).astype(np.int16)
+    assert normalise(picture(noisy, Modality.UNKNOWN), CONFIG).method == "calibrated window"
+
+
 def test_ultrasound_fills_its_range() -> None:
     rng = np.random.default_rng(0)
     cone = ellipse((128, 0), (110, 240))
