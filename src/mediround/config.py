@@ -68,6 +68,17 @@ class SceneConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ParcellationConfig:
+    """What tells the structures of a head by its pixels alone; ``entities`` are set by training.
+
+    ``widths`` are the U-Net's, from a quarter of the canvas' side downwards.
+    """
+
+    entities: tuple[str, ...] = ()
+    widths: tuple[int, ...] = (48, 80, 128, 160)
+
+
+@dataclass(frozen=True, kw_only=True)
 class MaskDecoderConfig:
     """Two-way decoder; ``width`` equals the image encoder's ``out``."""
 
@@ -335,6 +346,7 @@ class ModelConfig:
     seg_state: Literal["at", "before"] = "at"
     correction: CorrectionConfig = field(default_factory=CorrectionConfig)
     scene: SceneConfig | None = None
+    parcellation: ParcellationConfig | None = None
     questions: QuestionConfig | None = None
     normalisation: NormalisationConfig = field(default_factory=NormalisationConfig)
     dtype: str = "bfloat16"
@@ -358,6 +370,12 @@ class ModelConfig:
             )
         if self.dtype not in DTYPES:
             raise ConfigError(f"dtype is {self.dtype!r}", expected=f"one of {', '.join(DTYPES)}")
+
+    @property
+    def learned(self) -> frozenset[str]:
+        """All structures that anything of the model was taught to outline."""
+        heads = () if self.parcellation is None else self.parcellation.entities
+        return frozenset({*self.entities, *heads})
 
     @property
     def tiny_vit(self) -> TinyVitConfig:

@@ -10,6 +10,7 @@ from mediround.config import (
     MistralConfig,
     ModelConfig,
     NormalisationConfig,
+    ParcellationConfig,
     PerceptionConfig,
     QuestionConfig,
     SamVitConfig,
@@ -45,6 +46,7 @@ def nano() -> ModelConfig:
         ),
         correction=CorrectionConfig(second_opinion=True, keep="corrected"),
         scene=SceneConfig(),
+        parcellation=ParcellationConfig(),
         questions=QuestionConfig(),
         denial_penalty=1.5,
     )

@@ -22,7 +22,8 @@ from mediround.model.mediround import ImageFeatures, MediRound, Spoken
 from mediround.model.view import look
 from mediround.presets import tiny
 from mediround.session import Model
-from mediround.session.deduction import Deduced, Deducer, Shown, _statements
+from mediround.session.deduction import Deduced, Deducer, _statements
+from mediround.session.knowledge import Learned, Shown
 from mediround.session.survey import Survey
 
 NAMES = ("left kidney", "right kidney", "liver", "spleen")
@@ -83,7 +84,7 @@ def deduce(knowing: MediRound, monkeypatch: pytest.MonkeyPatch) -> Deduce:
         asked: Mapping[str, float], marks: list[Shown], meant: int, axes: str | None = "LP"
     ) -> Deduced | None:
         monkeypatch.setattr(MediRound, "asked", lambda *_: dict(asked))
-        deducer = Deducer(knowing, image, view, axes)
+        deducer = Deducer(knowing, Learned(knowing, image, view, axes))
         states = _states(knowing)
         return deducer.deduce(QUESTION, marks, states.mean(0).lerp(states[meant], 0.25))
 
@@ -185,7 +186,7 @@ def test_neighbours_are_looked_for_where_everything_is_drawn(
     for place, column in ((LIVER, 5), (KIDNEY, 40), (SPLEEN, 60)):
         drawn[place, 20:30, column : column + 10] = True
     survey = Survey(NAMES, drawn, torch.full((len(NAMES),), 0.9), "LP")
-    monkeypatch.setattr(Deducer, "_survey", survey)
+    monkeypatch.setattr(Learned, "survey", survey)
     assert knowing.deduction is not None
     weights = torch.zeros_like(knowing.deduction.weights)
     weights[:, 2], weights[:, 8] = 4.0, -4.0  # clearly there, nothing nearer
@@ -316,7 +317,7 @@ def test_what_is_clearly_there_or_not_has_the_last_word(
 ) -> None:
     there = torch.full((len(NAMES),), 0.5)
     there[LIVER] = presence
-    monkeypatch.setattr(Deducer, "presence", there)
+    monkeypatch.setattr(Learned, "presence", there)
     heard: list[str] = []
     turn = (
         meaning(said, [LIVER] * said.count("["))
@@ -354,7 +355,7 @@ def test_what_is_named_is_what_is_answered_about(
     text: str,
 ) -> None:
     there = torch.tensor([0.001, 0.5, 0.5, 0.5])
-    monkeypatch.setattr(Deducer, "presence", there)
+    monkeypatch.setattr(Learned, "presence", there)
     near = torch.tensor([LIVER]), torch.tensor([certainty])
     monkeypatch.setattr(Codebook, "nearest", lambda *_: near)
     turn = meaning(said, [LIVER] * said.count("[")).open(PICTURE).ask(query)
@@ -367,7 +368,7 @@ def test_what_is_named_is_what_is_answered_about(
 def test_a_question_about_masks_is_not_denied(
     meaning: Says, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Deducer, "presence", torch.zeros(len(NAMES)))
+    monkeypatch.setattr(Learned, "presence", torch.zeros(len(NAMES)))
     session = meaning("It is [1].", [LIVER]).open(PICTURE)
     session.add_mask(np.eye(60, 72, dtype=bool))
     assert session.ask("What lies behind [1]?").text == "It is [2]."

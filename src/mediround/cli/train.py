@@ -19,6 +19,7 @@ class PartName(StrEnum):
     FEATURES = "features"
     MASKS = "masks"
     SCENE = "scene"
+    PARCELLATION = "parcellation"
     LANGUAGE = "language"
     QUESTIONS = "questions"
     JUDGE = "judge"
@@ -32,6 +33,7 @@ _STAGES = {
         PartName.FEATURES,
         PartName.MASKS,
         PartName.SCENE,
+        PartName.PARCELLATION,
         PartName.LANGUAGE,
         PartName.QUESTIONS,
     ],

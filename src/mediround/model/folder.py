@@ -80,6 +80,7 @@ def trained_names(model: MediRound) -> list[str]:
         "deduction.",
         "language.seg_",
         "scene.",
+        "parcellation.",
         "segmenter.no_mask",
         "segmenter.decoder.",
         "segmenter.vision.neck.",

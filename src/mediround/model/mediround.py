@@ -32,6 +32,7 @@ from mediround.model.parts import (
     build_codebook,
     build_corrector,
     build_judge,
+    build_parcellation,
     build_perception,
     build_questions,
     build_scene,
@@ -56,12 +57,15 @@ class ImageFeatures:
         tokens: (image tokens, W), what the language model sees.
         odds: float16 (entities, 4 side, 4 side), log odds of all structures that the model knows;
             None where it has no scene.
+        head: float16 (structures, canvas, canvas), likewise of the parcellation; None where the
+            image shows no head.
     """
 
     trunk: Tensor
     grid: Tensor
     tokens: Tensor
     odds: Tensor | None = None
+    head: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class MediRound(nn.Module):
     Attributes:
         codebook: the prompts of the structures that it knows; None where that is not known.
         scene: tells what an image shows; None where nothing was trained to.
+        parcellation: tells what an image of a head shows, likewise.
         corrector: rewrites the prompts of bad masks; None where the configuration has none.
         second: has a say in bad masks; loading a model adds it where the configuration wants it.
         questions: reads from the words alone what is asked for; None where nothing does.
@@ -105,6 +110,7 @@ class MediRound(nn.Module):
         self.projection = SegProjection(config)
         self.codebook = build_codebook(config)
         self.scene = build_scene(config)
+        self.parcellation = build_parcellation(config)
         self.judge = build_judge(config)
         self.corrector = build_corrector(config)
         self.second: SecondOpinion | None = None
@@ -142,7 +148,8 @@ class MediRound(nn.Module):
         tokens = self.perception.look(pixels[-1], trunk, self.segmenter.position)
         grid = self.segmenter.tail(trunk)
         odds = None if self.scene is None else self.scene.odds(trunk, grid).half()
-        return ImageFeatures(trunk, grid, tokens, odds)
+        head = None if self.parcellation is None else self.parcellation.see(pixels[0].mean(0))
+        return ImageFeatures(trunk, grid, tokens, odds, None if head is None else head.half())
 
     def refer(self, image: ImageFeatures, *mark: Tensor) -> Tensor:
         """Tokens (R, W) of one mask, given as its image's view marks it."""

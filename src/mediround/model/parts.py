@@ -14,6 +14,7 @@ from mediround.model.language_model import LanguageModel
 from mediround.model.official.clip import ClipPerception
 from mediround.model.official.mistral import MistralLanguage
 from mediround.model.official.sam import SamSegmenter
+from mediround.model.parcellation import Parcellation
 from mediround.model.perception import Perception
 from mediround.model.questions import QuestionReader
 from mediround.model.roles import JudgeRole, LanguageRole, PerceptionRole, SegmenterRole
@@ -89,6 +90,13 @@ def build_scene(config: ModelConfig) -> Scene | None:
     if config.scene is None or not config.entities:
         return None
     return Scene.build(config, len(config.entities))
+
+
+def build_parcellation(config: ModelConfig) -> Parcellation | None:
+    """Random weights; None where nothing was trained on heads."""
+    if config.parcellation is None or not config.parcellation.entities:
+        return None
+    return Parcellation(config.parcellation)
 
 
 def build_questions(config: ModelConfig) -> QuestionReader | None:

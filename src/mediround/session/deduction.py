@@ -8,20 +8,17 @@ an opinion too; both are weighed, and where the masks know better, they have the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mediround import anatomy
 from mediround.data.scene.link import FACT_KINDS, RESEGMENTING, RelationKind
-from mediround.dialogue import Entity, markers
-from mediround.geometry import mask_to_box
+from mediround.dialogue import markers
 from mediround.model.deduction import GROUPS
-from mediround.model.mediround import ImageFeatures, MediRound
-from mediround.model.view import View
+from mediround.model.mediround import MediRound
+from mediround.session.knowledge import Knowledge, Shown
 from mediround.session.survey import Survey
 
 _SURE = 0.5
@@ -45,31 +42,6 @@ _STATED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A mask that the question refers to, and its tokens."""
-
-    entity: Entity
-    tokens: Tensor
-
-    @cached_property
-    def mask(self) -> NDArray[np.bool_]:
-        """In the image's pixels."""
-        assert self.entity.mask is not None  # or the question would have been refused
-        return self.entity.mask.decode()
-
-    @property
-    def has_shape(self) -> bool:
-        """A rectangle says where something is, and not what it looks like."""
-        box = mask_to_box(self.mask)
-        return box is not None and int(self.mask.sum()) < box.width * box.height
-
-    @property
-    def score(self) -> float:
-        """What a person drew counts as right."""
-        return 1.0 if self.entity.score is None else self.entity.score
-
-
-@dataclass(frozen=True)
 class Deduced:
     """What is meant, all things considered.
 
@@ -87,36 +59,15 @@ class Deduced:
 
 
 class Deducer:
-    """Answers for one image; surveys it when a question first needs that.
+    """Answers for one image.
 
     Args:
         model: the composition; one that reads no questions deduces nothing.
-        image: as it sees it.
-        view: the way to the image's pixels.
-        axes: where columns and rows lead in the patient ("LP"); None where nobody knows.
+        knowledge: of the image's structures.
     """
 
-    def __init__(
-        self, model: MediRound, image: ImageFeatures, view: View, axes: str | None
-    ) -> None:
-        self.model, self.image, self.view, self.axes = model, image, view, axes
-
-    @property
-    def kept_bytes(self) -> int:
-        """Memory of what was seen in the image."""
-        return self._survey.masks.nbytes if "_survey" in vars(self) else 0
-
-    @cached_property
-    def _survey(self) -> Survey:
-        odds, there = self.model.survey(self.image)
-        return Survey(self.model.config.entities, self.view.masks(odds), there, self.axes)
-
-    @cached_property
-    def presence(self) -> Tensor | None:
-        """Whether each structure is in the image, (entities,), 0..1; None where nothing tells."""
-        if self.model.scene is None or self.model.deduction is None or not self.model.deducing:
-            return None
-        return self.model.survey(self.image)[1]
+    def __init__(self, model: MediRound, knowledge: Knowledge) -> None:
+        self.model, self.knowledge = model, knowledge
 
     @torch.inference_mode()
     def relates(self, question: str) -> bool:
@@ -134,11 +85,11 @@ class Deducer:
             shown: those masks, in the order of their mention.
             state: (W,), of the language model where it draws.
         """
-        if not shown or self.model.codebook is None or self.model.names is None:
+        if not shown or not self.knowledge.names:
             return None
         if not all(each.mask.any() for each in shown):
             return None  # nothing lies beside a mask of nothing
-        told = torch.zeros(len(self.model.config.entities), device=state.device)
+        told = torch.zeros(len(self.knowledge.names), device=state.device)
         again = [0.0] * len(shown)  # how likely each mask is asked for itself
         heard = 0.0
         asked, known = self._answerable(self._relations(question, len(shown)), shown)
@@ -153,7 +104,7 @@ class Deducer:
                 again[place] += chance
         if heard < _SURE:
             return None
-        opinion = self.model.codebook.chances(self.model.projection(state.float()[None]))[0]
+        opinion = self.knowledge.opinion(state)
         anything = torch.full_like(told, float(1 - told.sum()) / len(told))
         anything[list(self._known(shown))] = _NEVER
         chances = (_OPINION * opinion + (told + anything).log()).softmax(-1)
@@ -169,7 +120,7 @@ class Deducer:
 
     def _shows(self, mark: Shown, structure: int) -> bool:
         """Whether a mask is clearly that of ``structure``, which then need not be drawn again."""
-        return mark.has_shape and float(self._taken(mark)[structure]) > _SURE
+        return mark.has_shape and float(self.knowledge.taken(mark)[structure]) > _SURE
 
     def _relations(self, question: str, masks: int) -> dict[str, float]:
         """Relations of so many masks, and how likely they are asked for."""
@@ -190,7 +141,7 @@ class Deducer:
         Returns:
             How likely each is, given an answer; and how likely there is one.
         """
-        taken = self._taken(shown[0])
+        taken = self.knowledge.taken(shown[0])
         stated = _STATED.keys() & relations.keys()
         idle = {each for each in stated if self._stated(_STATED[each], taken) is None}
         known = 1 - sum(relations[relation] for relation in idle)
@@ -205,34 +156,29 @@ class Deducer:
         ``place`` is that of the mask which is asked for itself.
         """
         if place is not None:
-            return self._taken(shown[place])
+            return self.knowledge.taken(shown[place])
         if relation in _STATED:
-            return self._stated(_STATED[relation], self._taken(shown[0]))
-        if relation not in GROUPS or self.model.scene is None or not self._survey.sees(relation):
+            return self._stated(_STATED[relation], self.knowledge.taken(shown[0]))
+        survey = self.knowledge.survey
+        if relation not in GROUPS or survey is None or not survey.sees(relation):
             return None
-        return self._found(relation, shown)
-
-    def _taken(self, mark: Shown) -> Tensor:
-        """Which structure a mask is taken for: probabilities (entities,)."""
-        assert self.model.names is not None
-        own = mark.tokens[self.model.perception.own]
-        return self.model.names.chances(own[None])[0, :-1].exp()
+        return self._found(survey, relation, shown)
 
     def _known(self, shown: Sequence[Shown]) -> set[int]:
         """The structures that the references are clearly taken for."""
-        taken = (self._taken(each) for each in shown)
+        taken = (self.knowledge.taken(each) for each in shown)
         return {int(each.argmax()) for each in taken if float(each.max()) > _SURE}
 
     def _stated(self, kind: str, taken: Tensor) -> Tensor | None:
         """What stands in a relation of the atlas to a mask that shows ``taken``."""
-        stated = taken @ _statements(self.model.config.entities, kind).to(taken)
+        stated = taken @ _statements(self.knowledge.names, kind).to(taken)
         return stated if float(stated.sum()) > _SURE else None
 
-    def _found(self, relation: str, shown: Sequence[Shown]) -> Tensor | None:
+    def _found(self, survey: Survey, relation: str, shown: Sequence[Shown]) -> Tensor | None:
         left_out = self._known(shown)
         masks = [each.mask for each in shown]
-        beside = self.model.beside(shown[0].tokens, relation)
-        candidates, evidence = self._survey.evidence(relation, masks, beside, left_out)
+        beside = self.knowledge.beside(shown[0], relation)
+        candidates, evidence = survey.evidence(relation, masks, beside, left_out)
         if not candidates:
             return None
         assert self.model.deduction is not None

@@ -22,14 +22,12 @@ from mediround.imaging import Image, Modality
 from mediround.session.boxes import Fit, box_in_image, check_holds_structure
 from mediround.session.entities import Entities, SessionEntity
 from mediround.session.model import Model
+from mediround.session.naming import named_masks
 from mediround.session.query import resolve
-from mediround.session.reader import Answer, Reader
+from mediround.session.reader import ABSENT, Answer, Reader
 from mediround.session.source import Source
 from mediround.session.store import SessionFile
 from mediround.session.talk import plain_answer
-
-ABSENT = ("There is no ", "There are no ")
-"""How an answer begins that says that a structure is not in the image."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +227,7 @@ class Session:
     def _round(self, query: str, answer: Answer) -> Round:
         first = len(self.entities) + 1
         refers_to = tuple(int(number) for number in MARKER.findall(query))
-        names = _names(answer.text)
+        names = named_masks(answer.text)
         entities = [
             Entity.from_mask(
                 first + offset,
@@ -254,7 +252,7 @@ class Session:
         """Unsure: a low score, or words about something the model never learned."""
         config = self.model.network.config
         nameless = number not in names and text == answer_unnamed(number)
-        learned = not config.entities or nameless or names.get(number) in config.entities
+        learned = not config.entities or nameless or names.get(number) in config.learned
         return "ok" if learned and score >= config.unsure_below else "unsure"
 
     def _give(self, mask: NDArray[np.bool_], **fields: object) -> SessionEntity:
@@ -312,16 +310,3 @@ def _axes(image: Image) -> str | None:
 
 def _exchanged(entities: Iterable[Entity], new: Entity) -> tuple[Entity, ...]:
     return tuple(new if entity.id == new.id else entity for entity in entities)
-
-
-def _names(text: str) -> dict[int, str]:
-    """Entity number -> the structure that ``text`` names last before its marker."""
-    atlas = anatomy.load()
-    found: dict[int, str] = {}
-    end = 0
-    for marker in MARKER.finditer(text):
-        named = atlas.recognise(text[end : marker.start()])
-        if named:
-            found[int(marker.group(1))] = named[-1]
-        end = marker.end()
-    return found

@@ -26,7 +26,7 @@ def asked_by_name(question: str) -> str | None:
             found = atlas.find(" ".join(said[start : start + length]))
             if found is not None:
                 rest = {*said[:start], *said[start + length :]}
-                return found.name if rest <= _request_words() else None
+                return found.name if rest <= request_words() else None
     return None
 
 
@@ -50,7 +50,7 @@ def _is_near(asked: str, said: str) -> bool:
 
 
 @cache
-def _request_words() -> frozenset[str]:
+def request_words() -> frozenset[str]:
     """Words of requests, those of places apart; from the training wordings alone."""
     said = {word for frame in frames("train") for word in words(frame.replace("{x}", " "))}
     return frozenset(said - _PLACES)

@@ -21,15 +21,20 @@ from mediround.model.kv_cache import KeyValueCache
 from mediround.model.mediround import ImageFeatures, MediRound, Spoken
 from mediround.model.view import View
 from mediround.prompt import IMAGE_KEY, Prompt
-from mediround.session.deduction import Deduced, Deducer, Shown
+from mediround.session.deduction import Deduced, Deducer
 from mediround.session.foretelling import LikelyAnswers
-from mediround.session.literal import passed_over
+from mediround.session.head import AXIAL, Head, Meant, Parcels, sentence
+from mediround.session.knowledge import Learned, Shown
+from mediround.session.literal import asked_by_name, passed_over
+from mediround.session.naming import named_masks
 
 LONGEST_ANSWER = 64
 """Most tokens of an answer."""
 _ABSENT, _PRESENT = 0.01, 0.95
 """A structure that is there with less than the one is not drawn, with more than the other not
 denied, whatever the language model says. A question about masks is taken at its word."""
+ABSENT = ("There is no ", "There are no ")
+"""How an answer begins that says that a structure is not in the image."""
 _DOUBT = 0.125
 """Exponent of the probabilities by which a score is lowered (``docs/results.md``, Judge)."""
 _LIKELY = 0.5
@@ -73,7 +78,9 @@ class Reader:
         keep: bool = True,
     ) -> None:
         self.model, self.image, self.view, self.axes, self.keep = model, image, view, axes, keep
-        self._deducer = Deducer(model, image, view, axes)
+        self._learned = Learned(model, image, view, axes)
+        self._deducer = Deducer(model, self._learned)
+        self._head = _head(model, image, view, axes)
         self._cache = KeyValueCache()
         self._references: dict[str, Tensor] = {}
         self._likely = LikelyAnswers(model.prompter, model.config.entities)
@@ -83,8 +90,9 @@ class Reader:
 
     @property
     def kept_bytes(self) -> int:
-        """Memory of keys and values, and of the survey, that are kept."""
-        return self._cache.nbytes + self._deducer.kept_bytes
+        """Memory of keys and values, and of what was found in the image, that are kept."""
+        head = 0 if self._head is None else self._head.parcels.masks.nbytes
+        return self._cache.nbytes + self._learned.kept_bytes + head
 
     @torch.inference_mode()
     def answer(
@@ -103,7 +111,8 @@ class Reader:
         """
         if not self.keep:
             self._cache, self._references = KeyValueCache(), {}
-            self._deducer = Deducer(self.model, self.image, self.view, self.axes)
+            self._learned = Learned(self.model, self.image, self.view, self.axes)
+            self._deducer = Deducer(self.model, self._learned)
         first = sum(1 for _ in dialogue.entities()) + 1
         prompt = self.model.prompter.write(dialogue.rounds, query)
         limit = self.model.language.context - LONGEST_ANSWER
@@ -144,6 +153,15 @@ class Reader:
         entities = {entity.id: entity for entity in dialogue.entities()}
         shown = [Shown(entities[key], references[key]) for key in markers(query)]
         named = self._names(spoken, first)
+        if self._head is not None:
+            about = self._about_head(self._head, query, text, spoken, shown, first)
+            if about is not None:
+                meant, said_of_it = about
+                if said_of_it is not None:
+                    spoken = self._restated(said_of_it, marks, vectors[-1:], first)
+                    if told is not None:
+                        told(said_of_it)
+                return self._parcelled(self._head, spoken, first, meant)
         settled = len(spoken.states) != 1 or (named and text is not None)
         deduced = None if settled else self._deducer.deduce(query, shown, spoken.states[0])
         if deduced is None:
@@ -161,6 +179,49 @@ class Reader:
                 told(self.model.prompter.text(spoken.ids, first))
         return self._draw_deduced(spoken, first, deduced)
 
+    def _about_head(
+        self,
+        head: Head,
+        query: str,
+        text: str | None,
+        spoken: Spoken,
+        shown: Sequence[Shown],
+        first: int,
+    ) -> tuple[Meant, str | None] | None:
+        """What to draw of a head, and what to say instead of what was said, if anything.
+
+        None where nothing of a head was asked for.
+        """
+        own = self.model.prompter.text(spoken.ids, first)
+        if text is not None:
+            names = named_masks(own)
+            numbers = range(first, first + len(spoken.states))
+            found = head.said([names.get(each) for each in numbers], query, shown)
+            return None if found is None or (not names and not numbers) else (found, None)
+        if spoken.ids[:1] == self._naming and shown and not self._deducer.relates(query):
+            name = head.shows(shown[0])
+            return None if name is None else (Meant(()), said("is_name", "en", name=name))
+        drawn = len(spoken.states)
+        talk = not shown and not drawn and not own.startswith(ABSENT)
+        if talk and asked_by_name(query) is None:
+            return None
+        meant = head.meant(query, shown)
+        if meant is None:
+            return None
+        if drawn == len(meant.places) == 1 and not self._names(spoken, first):
+            return meant, None
+        return meant, sentence(meant, head.parcels.names, first)
+
+    def _parcelled(self, head: Head, spoken: Spoken, first: int, meant: Meant) -> Answer:
+        text = self.model.prompter.text(spoken.ids, first)
+        doubt = meant.certainty**_DOUBT
+        if meant.mark is not None:
+            mark = meant.mark
+            return Answer(text, mark.mask[None], np.array([mark.score * doubt], np.float32))
+        places = list(meant.places)
+        scores = (head.parcels.scores[places] * doubt).astype(np.float32)
+        return Answer(text, head.parcels.masks[places], scores)
+
     def _names(self, spoken: Spoken, first: int) -> bool:
         return bool(anatomy.load().recognise(self.model.prompter.text(spoken.ids, first)))
 
@@ -169,7 +230,7 @@ class Reader:
 
         A structure that the question names outright is the one to speak of.
         """
-        names, presence = self.model.config.entities, self._deducer.presence
+        names, presence = self.model.config.entities, self._learned.presence
         if self.model.codebook is None:
             return None
         text = self.model.prompter.text(spoken.ids, first)
@@ -192,9 +253,10 @@ class Reader:
 
     def _spoken_of(self, name: str, first: int) -> str:
         """The answer about a structure that the image may show, or the model not know."""
-        names, presence = self.model.config.entities, self._deducer.presence
+        names, presence = self.model.config.entities, self._learned.presence
         if name not in names:
-            return said("unlearned", "en", name=name)
+            seen = name in self.model.config.learned and self.axes in (AXIAL, None)
+            return answer_absent(name) if seen else said("unlearned", "en", name=name)
         there = presence is None or presence[names.index(name)] >= _ABSENT
         return answer([(name, first)]) if there else answer_absent(name)
 
@@ -286,3 +348,10 @@ class Reader:
         mark = self.view.mark(mask)
         device = self.model.device
         return self.model.refer(self.image, *(torch.from_numpy(each).to(device) for each in mark))
+
+
+def _head(model: MediRound, image: ImageFeatures, view: View, axes: str | None) -> Head | None:
+    """What understands questions about a head; None where the image shows none, or not axially."""
+    if model.parcellation is None or image.head is None or axes not in (AXIAL, None):
+        return None
+    return Head(model, Parcels(model.parcellation, image.head, view, axes))

@@ -45,3 +45,24 @@ def scene_loss(logits: Tensor, labels: Tensor) -> Tensor:
     missed = 1 - (2 * (found * truth).sum(1) + 1) / (found.sum(1) + truth.sum(1) + 1)
     total: Tensor = entropy + missed.mean()
     return total
+
+
+def parcellation_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Like :func:`scene_loss`, of several images at once: Dice of each structure over all of them.
+
+    Args:
+        logits: (B, K, H, W).
+        labels: int64 (B, H, W), numbers up to K - 1.
+        weights: (K,), how much a pixel of each counts in the cross entropy.
+    """
+    chances = logits.log_softmax(1)
+    count, flat = logits.shape[1], labels.flatten()
+    own = chances.gather(1, labels[:, None]).flatten()
+    shared = own.new_zeros(count).index_add(0, flat, own.exp())
+    there = torch.bincount(flat, minlength=count)
+    missed = 1 - (2 * shared + 1) / (chances.exp().sum((0, 2, 3)) + there + 1)
+    present = (there > 0) & (torch.arange(count) > 0).to(there.device)
+    weighed = weights[flat]
+    entropy = -(own * weighed).sum() / weighed.sum()
+    total: Tensor = missed[present].sum() / present.sum().clamp(min=1) + entropy
+    return total

@@ -90,6 +90,23 @@ class SceneRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ParcellationRecipe:
+    """Training of the parcellation on images made of the label maps of ``heads``.
+
+    ``strange_share`` of the images are those of the run's data sets, which show none of it.
+    """
+
+    heads: DatasetRecipe
+    steps: int = 15000
+    images: int = 8
+    rate: float = 3e-3
+    strange_share: float = 0.12
+    scale: tuple[float, float] = (0.85, 1.1)  # smallest and largest magnification on the canvas
+    shift: float = 0.04  # largest, as a fraction of the canvas
+    gamma: float = 1.5  # largest change of the exponent, as a factor
+
+
+@dataclass(frozen=True, kw_only=True)
 class LanguageRecipe:
     """Training of adapter, projections and reference encoder towards the entity codes.
 
@@ -164,6 +181,7 @@ class Recipe:
     datasets: tuple[DatasetRecipe, ...]
     masks: MasksRecipe = field(default_factory=MasksRecipe)
     scene: SceneRecipe = field(default_factory=SceneRecipe)
+    parcellation: ParcellationRecipe | None = None
     language: LanguageRecipe = field(default_factory=LanguageRecipe)
     questions: QuestionsRecipe = field(default_factory=QuestionsRecipe)
     judge: JudgeRecipe = field(default_factory=JudgeRecipe)

@@ -21,6 +21,7 @@ from mediround.training.parts.features import FeatureStore
 from mediround.training.parts.judge import JudgePart
 from mediround.training.parts.language import LanguagePart
 from mediround.training.parts.masks import MasksPart
+from mediround.training.parts.parcellation import ParcellationPart, settled
 from mediround.training.parts.questions import QuestionsPart
 from mediround.training.parts.recipe import Recipe
 from mediround.training.parts.scene import ScenePart
@@ -28,7 +29,15 @@ from mediround.training.parts.scene import ScenePart
 logger = logging.getLogger(__name__)
 
 Part = Literal[
-    "features", "masks", "scene", "language", "questions", "judge", "deduction", "package"
+    "features",
+    "masks",
+    "scene",
+    "parcellation",
+    "language",
+    "questions",
+    "judge",
+    "deduction",
+    "package",
 ]
 PARTS: tuple[Part, ...] = get_args(Part)
 
@@ -48,6 +57,10 @@ def run(recipe: Recipe, data: Path, folder: Path, part: Part, *, threads: int) -
     """
     if part == "package":
         package(recipe, folder)
+        return
+    if part == "parcellation":
+        torch.set_num_threads(threads)
+        ParcellationPart(recipe, data, folder / "parcellation", threads).train()
         return
     store = features.build(recipe, data, folder / "features", threads)
     if part == "features":
@@ -98,7 +111,12 @@ def package(recipe: Recipe, folder: Path) -> Path:
 def _assembled(recipe: Recipe, folder: Path) -> MediRound:
     """What draws, reads and speaks; without what reads questions and deduces."""
     entities = tuple(FeatureStore(folder / "features").entities)
-    model = compose(dataclasses.replace(recipe.model, entities=entities))
+    head = folder / "parcellation"
+    told = None if recipe.parcellation is None else settled(recipe, head)
+    model = compose(dataclasses.replace(recipe.model, entities=entities, parcellation=told))
+    if model.parcellation is not None:
+        tensors = read_tensors(head / "parcellation.safetensors")
+        load_exactly(model.parcellation, tensors, "parcellation")
     segmenter = read_tensors(folder / "masks" / "segmenter.safetensors")
     load_exactly(model.segmenter, segmenter, "segmenter")
     if model.scene is not None:
