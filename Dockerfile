@@ -19,7 +19,7 @@ COPY src ./src
 RUN pip install --extra-index-url "${TORCH_INDEX}" -c constraints.txt '.[dicomweb,postgres]'
 # The weights are part of the image: a container starts without a network.
 ENV MEDIROUND_HOME=/opt/mediround/home
-RUN mediround weights pull smollm2-135m-instruct lite-medsam sample-ct sample-dicom
+RUN mediround weights pull smollm2-135m-instruct lite-medsam sample-ct sample-dicom sample-brain
 
 FROM python:${PYTHON}-slim-bookworm
 COPY --from=build /opt/mediround /opt/mediround

@@ -44,7 +44,7 @@ format: $(STAMP)
 
 # No stamp: the files live outside this folder, and the command does nothing when they are ready.
 weights: $(STAMP)
-	$(BIN)/mediround weights pull smollm2-135m-instruct lite-medsam sample-ct sample-dicom
+	$(BIN)/mediround weights pull smollm2-135m-instruct lite-medsam sample-ct sample-dicom sample-brain
 
 # Real images where MEDIROUND_SHARED names some, else painted phantoms.
 results-small: $(STAMP)

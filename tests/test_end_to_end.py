@@ -1,13 +1,16 @@
-"""The real default model on a real CT: the one test that needs weights and a sample."""
+"""The real default model on a real CT and a real brain: what needs weights and samples."""
 
 import dataclasses
 
+import nibabel
 import numpy as np
 import pytest
+from nibabel.processing import resample_from_to
 
 import mediround
 from mediround import weights
 from mediround.cli.sample import LabelledVolume, dice
+from mediround.imaging import Volume, open_image
 from mediround.session import Model
 
 
@@ -41,6 +44,30 @@ def test_a_dialogue_about_a_real_ct(model: Model, sample: LabelledVolume) -> Non
         assert entity.mask.shape == session.image.size
         assert dice(entity.mask, sample.truth(name, index)) > 0.6, name
     assert turns[1].entities[0].refers_to == (1,)
+
+
+def test_a_dialogue_about_a_real_brain(model: Model) -> None:
+    """It never saw an image of one: the parcellation learned from label maps."""
+    folder = weights.path("sample-brain")
+    file, atlas = folder / "MNI152_T1_1mm_brain.nii.gz", folder / "atlas_desikan_killiany.nii.gz"
+    labels = resample_from_to(nibabel.load(atlas), nibabel.load(file), order=0)
+    volume = open_image(file)
+    assert isinstance(volume, Volume)
+    values = {"left putamen": 12, "right putamen": 51, "left thalamus": 10, "right thalamus": 49}
+    sample = LabelledVolume(file, volume, np.asarray(labels.dataobj), values)
+    index = sample.best_slice(list(values))
+    session = model.open(volume, slice=index, plane="axial")
+
+    session.ask("Please outline the left putamen.")
+    session.ask("Please mark the counterpart of [1] on the other side.")
+    session.ask("And where is the thalamus?")
+
+    for entity, name in zip(session.entities.values(), values, strict=True):
+        assert entity.name == name
+        assert entity.mask is not None
+        assert dice(entity.mask, sample.truth(name, index)) > 0.6, name
+    (absent,) = session.ask("Show me the liver.").entities
+    assert absent.mask is None
 
 
 def test_the_reference_decides_and_not_the_words(model: Model, sample: LabelledVolume) -> None:

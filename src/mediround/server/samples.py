@@ -27,6 +27,13 @@ _SAMPLES = {
         "Contrast CT, 133 slices: liver, kidneys, spleen, heart, vessels.",
         17,
     ),
+    "t1-brain": _Sample(
+        "sample-brain",
+        "MNI152_T1_1mm_brain.nii.gz",
+        "T1 weighted brain",
+        "The average of 152 brains, 182 slices: thalamus, putamen, hippocampus, ventricles.",
+        76,
+    ),
     "ct-slice": _Sample(
         "sample-dicom", "693_UNCR.dcm", "CT slice", "One axial slice as a DICOM file."
     ),

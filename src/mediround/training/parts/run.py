@@ -59,6 +59,9 @@ def run(recipe: Recipe, data: Path, folder: Path, part: Part, *, threads: int) -
         package(recipe, folder)
         return
     if part == "parcellation":
+        if recipe.parcellation is None:
+            logger.warning("the recipe has no [parcellation]: the model will know no heads")
+            return
         torch.set_num_threads(threads)
         ParcellationPart(recipe, data, folder / "parcellation", threads).train()
         return
