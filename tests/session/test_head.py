@@ -19,6 +19,7 @@ from mediround.model.mediround import MediRound, Spoken
 from mediround.model.parcellation import Parcellation
 from mediround.presets import tiny
 from mediround.session import Model, Session
+from mediround.session.deduction import Deduced
 
 NAMES = ("left thalamus", "right thalamus", "left putamen", "brainstem")
 LEFT, RIGHT, PUTAMEN, STEM = range(4)
@@ -129,6 +130,19 @@ def test_a_relation_is_found_from_any_mask(says: Says, monkeypatch: pytest.Monke
     turn = session.ask("What is the other one of [1]?")
     assert turn.text == "The right thalamus is [2]."
     assert places(session, [2]) == [18]
+
+
+def test_what_is_deduced_may_be_absent(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mediround.session.head._LEAST", 70)  # the putamen has 60
+    session = says("It is [2].")
+    session.add_mask(PICTURE > 0.5)
+    monkeypatch.setattr(
+        "mediround.session.deduction.Deducer.deduce",
+        lambda *_: Deduced(PUTAMEN, 0.9, agreed=False),
+    )
+    turn = session.ask("What lies behind [1]?")
+    assert turn.text == "There is no left putamen in this image."
+    assert session.entities[2].status == "absent"
 
 
 def test_what_is_asked_for_again_is_kept(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:

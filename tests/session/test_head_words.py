@@ -31,6 +31,7 @@ def head_words() -> HeadWords:
         ("left and right putamen", ["left putamen", "right putamen"]),
         ("The nucleus lateral to the left pallidum", ["left putamen"]),
         ("The left-sided nucleus between the insula and the globus pallidus", ["left putamen"]),
+        ("Any chance you could spot the right-sided centre of fear?", ["right amygdala"]),
         ("Almond-shaped centre of fear on the right", ["right amygdala"]),
         ("The seat of fear, an almond", ["left amygdala", "right amygdala"]),
     ],

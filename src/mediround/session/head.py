@@ -49,6 +49,11 @@ class Meant:
 class Parcels:
     """What the parcellation shows of one image.
 
+    Attributes:
+        there: whether each structure is in the image.
+        scores: (structures,), 0..1, of their masks.
+        alike: log probabilities (structures,) where nothing is known.
+
     Args:
         network: as trained.
         odds: (structures, canvas, canvas), see ``Parcellation.odds``.
@@ -59,6 +64,7 @@ class Parcels:
     def __init__(self, network: Parcellation, odds: Tensor, view: View, axes: str | None) -> None:
         self.names = network.entities
         odds = odds.float()
+        self.alike = odds.new_full((len(self.names),), 1 / len(self.names)).log()
         self.there = [bool(area >= _LEAST) for area in (odds > 0).sum((1, 2)).tolist()]
         self.scores = network.scores(odds).numpy(force=True)
         presence = torch.tensor([0.999 if each else 0.001 for each in self.there])
@@ -73,15 +79,15 @@ class Parcels:
         """By the Dice of the mask with every structure."""
         shared = (self.masks & mark.mask).sum((1, 2))
         dice = 2 * shared / (self.masks.sum((1, 2)) + mark.mask.sum())
-        return torch.from_numpy(dice / max(1.0, dice.sum())).float()
+        return torch.from_numpy(dice / max(1.0, dice.sum())).to(self.alike)
 
     def beside(self, mark: Shown, relation: str) -> Tensor:  # noqa: ARG002
-        """Nothing: all are alike likely."""
-        return torch.full((len(self.names),), 1 / len(self.names)).log()
+        """Nothing."""
+        return self.alike
 
     def opinion(self, state: Tensor) -> Tensor:  # noqa: ARG002
         """None: the language model does not know them."""
-        return torch.full((len(self.names),), 1 / len(self.names)).log()
+        return self.alike
 
 
 class Head:
@@ -99,9 +105,11 @@ class Head:
     def meant(self, question: str, shown: Sequence[Shown]) -> Meant | None:
         """What ``question`` asks to be drawn; None where that is nothing of a head."""
         if shown:
-            found = self._deducer.deduce(question, shown, torch.empty(0))
+            found = self._deducer.deduce(question, shown, self.parcels.alike)
             if found is None:
                 return None
+            if found.shown is None and not self.parcels.there[found.structure]:
+                return Meant((), (self.parcels.names[found.structure],))
             return Meant((found.structure,), certainty=found.certainty, mark=found.shown)
         names, certainty = self._words.meant(question)
         return self._named(names, certainty) if names and certainty > _SURE else None

@@ -60,7 +60,8 @@ class HeadWords:
 
     def _described(self, question: str) -> tuple[list[str], float]:
         """Naive Bayes over the words of known descriptions (binarised, all alike likely)."""
-        said = sorted(_stems(question) & self._telling.keys())
+        _, _, thing = question.partition(" the ")  # what stands before that is the request
+        said = sorted(self._heard(thing) or self._heard(question))
         likelihoods = {
             plain: sum(log(_share(told, word) / self._telling[word]) for word in said)
             for plain, told in self._told.items()
@@ -70,6 +71,9 @@ class HeadWords:
         sides = {*_SIDES} & {*words(question)} or {*_SIDES}
         found = [name for name in self.names if _SIDED.sub("", name) == plain]
         return [n for n in found if n == plain or n.split()[0] in sides], certainty
+
+    def _heard(self, text: str) -> frozenset[str]:
+        return _stems(text) & self._telling.keys()
 
     @cached_property
     def _called(self) -> dict[str, list[str]]:
