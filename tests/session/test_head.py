@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mediround.config import ParcellationConfig
-from mediround.imaging import Image
+from mediround.imaging import Image, Modality
 from mediround.imaging.image import Edges
 from mediround.model.kv_cache import KeyValueCache
 from mediround.model.loading import compose
@@ -172,9 +172,22 @@ def test_given_words_are_drawn(says: Says) -> None:
     assert turn.text.startswith("The right")
 
 
-def test_slices_in_another_plane_are_not_told(says: Says) -> None:
-    plain = says("The liver is [1].")
-    edges = Edges(left="R", right="L", top="S", bottom="I")
-    coronal = dataclasses.replace(Image.from_array(PICTURE), directions=edges)
-    turn = plain.model.open(coronal).ask("Left thalamus?")
-    assert turn.text == "I have not learned to outline the left thalamus."
+CORONAL = Edges(left="R", right="L", top="S", bottom="I")
+AXIAL = Edges(left="R", right="L", top="A", bottom="P")
+UNLEARNED = "I have not learned to outline the left thalamus."
+
+
+@pytest.mark.parametrize(
+    ("edges", "modality", "text"),
+    [
+        (AXIAL, Modality.MR, "The left thalamus is [1]."),
+        (None, Modality.UNKNOWN, "The left thalamus is [1]."),
+        (CORONAL, Modality.MR, UNLEARNED),
+        (AXIAL, Modality.CT, UNLEARNED),
+    ],
+)
+def test_heads_are_told_in_axial_slices_of_mr(
+    says: Says, edges: Edges | None, modality: Modality, text: str
+) -> None:
+    image = Image(pixels=PICTURE, directions=edges, modality=modality)
+    assert says("The liver is [1].").model.open(image).ask("Left thalamus?").text == text

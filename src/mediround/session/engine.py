@@ -61,7 +61,12 @@ class Session:
         with model.lock:
             self._encoded = seen = model.encode(image)
             self._reader = Reader(
-                model.network, seen.features, seen.view, _axes(image), keep=keep_cache
+                model.network,
+                seen.features,
+                seen.view,
+                _axes(image),
+                modality=image.modality,
+                keep=keep_cache,
             )
 
     @property

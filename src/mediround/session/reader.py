@@ -16,6 +16,7 @@ from mediround.data.words.answers import said
 from mediround.data.words.wording import answer, answer_absent
 from mediround.dialogue import Dialogue, markers
 from mediround.errors import QueryError
+from mediround.imaging import Modality
 from mediround.model.drawing import Drawn
 from mediround.model.kv_cache import KeyValueCache
 from mediround.model.mediround import ImageFeatures, MediRound, Spoken
@@ -65,6 +66,7 @@ class Reader:
 
     Args:
         axes: where columns and rows of the image lead in the patient ("LP"), if anybody knows.
+        modality: of the image.
         keep: False forgets everything before each answer, for comparison.
     """
 
@@ -75,12 +77,16 @@ class Reader:
         view: View,
         axes: str | None = None,
         *,
+        modality: Modality = Modality.UNKNOWN,
         keep: bool = True,
     ) -> None:
         self.model, self.image, self.view, self.axes, self.keep = model, image, view, axes, keep
         self._learned = Learned(model, image, view, axes)
         self._deducer = Deducer(model, self._learned)
-        self._head = _head(model, image, view, axes)
+        self._tells_heads = axes in (AXIAL, None) and modality in (Modality.MR, Modality.UNKNOWN)
+        self._head: Head | None = None
+        if self._tells_heads and model.parcellation is not None and image.head is not None:
+            self._head = Head(model, Parcels(model.parcellation, image.head, view, axes))
         self._cache = KeyValueCache()
         self._references: dict[str, Tensor] = {}
         self._likely = LikelyAnswers(model.prompter, model.config.entities)
@@ -255,7 +261,7 @@ class Reader:
         """The answer about a structure that the image may show, or the model not know."""
         names, presence = self.model.config.entities, self._learned.presence
         if name not in names:
-            seen = name in self.model.config.learned and self.axes in (AXIAL, None)
+            seen = self._tells_heads and name in self.model.config.learned
             return answer_absent(name) if seen else said("unlearned", "en", name=name)
         there = presence is None or presence[names.index(name)] >= _ABSENT
         return answer([(name, first)]) if there else answer_absent(name)
@@ -348,10 +354,3 @@ class Reader:
         mark = self.view.mark(mask)
         device = self.model.device
         return self.model.refer(self.image, *(torch.from_numpy(each).to(device) for each in mark))
-
-
-def _head(model: MediRound, image: ImageFeatures, view: View, axes: str | None) -> Head | None:
-    """What understands questions about a head; None where the image shows none, or not axially."""
-    if model.parcellation is None or image.head is None or axes not in (AXIAL, None):
-        return None
-    return Head(model, Parcels(model.parcellation, image.head, view, axes))
