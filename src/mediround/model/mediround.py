@@ -11,7 +11,8 @@ image ──> segmenter.trunk ──┬─> perception.image ──────�
                                             └──> judge ──> score ──> correction, when it is low
 
 Beside the language model, ``questions`` reads which relation a query asks for, and :meth:`survey`
-draws all that is known, so that a session can deduce what must be meant.
+draws all that is known, so that a session can deduce what must be meant. ``parcellation`` tells
+the structures of a head, of which the language model knows nothing.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
