@@ -2,7 +2,7 @@
 
 import { api } from "./api";
 import { compose } from "./panels/composer";
-import type { ImageInfo, Session } from "./protocol";
+import type { ImageInfo, Sample, Session } from "./protocol";
 import { atSession, note, now, update } from "./store";
 import { attempt, report } from "./trouble";
 import { zip } from "./zip";
@@ -54,12 +54,13 @@ export function goHome(): void {
   void attempt(refreshSessions);
 }
 
-/** Show an image with no dialogue yet, in the middle of a volume. */
-export function showImage(image: ImageInfo): void {
+/** Show an image with no dialogue yet; of a volume one slice, by default the middle one. */
+export function showImage(image: ImageInfo, slice: number | null = null): void {
   const plane = image.native_plane ?? Object.keys(image.planes)[0] ?? "image";
   blank();
   setAddress(null);
-  update({ image, plane, space: false, slice: Math.floor((image.planes[plane]?.count ?? 1) / 2) });
+  const middle = Math.floor((image.planes[plane]?.count ?? 1) / 2);
+  update({ image, plane, space: false, slice: slice ?? middle });
 }
 
 export async function openSession(id: string): Promise<void> {
@@ -74,9 +75,9 @@ export async function openSession(id: string): Promise<void> {
   });
 }
 
-export async function openSample(name: string): Promise<void> {
+export async function openSample(sample: Sample): Promise<void> {
   update({ loading: { text: "Opening the sample …", share: null, cancel: null } });
-  await attempt(async () => showImage(await api.openSample(name)));
+  await attempt(async () => showImage(await api.openSample(sample.name), sample.slice));
   update({ loading: null });
 }
 

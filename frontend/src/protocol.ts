@@ -54,6 +54,7 @@ export interface Sample {
   title: string;
   description: string;
   available: boolean;
+  slice: number | null;
 }
 
 export interface Entity {

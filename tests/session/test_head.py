@@ -95,6 +95,7 @@ def places(session: Session, numbers: Sequence[int]) -> list[int]:
             [50],
         ),
         ("Brainstem?", "The liver is [1].", "There is no brainstem in this image.", []),
+        ("And what beside it?", "The left putamen is [1].", "The left putamen is [1].", [50]),
         ("Who wrote about the thalamus?", "Many did.", "Many did.", []),
     ],
 )

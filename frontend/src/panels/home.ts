@@ -85,7 +85,7 @@ function card(sample: Sample): HTMLElement {
       class: "sample",
       "data-sample": sample.name,
       disabled: !sample.available,
-      on: { click: () => void openSample(sample.name) },
+      on: { click: () => void openSample(sample) },
     },
     h("b", {}, sample.title),
     h("small", {}, sample.description),

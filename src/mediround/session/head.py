@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mediround import anatomy
 from mediround.data.words.wording import answer, answer_absent
 from mediround.model.mediround import MediRound
 from mediround.model.parcellation import Parcellation
@@ -102,8 +103,12 @@ class Head:
         self.parcels, self._deducer = parcels, Deducer(model, parcels)
         self._words = HeadWords(parcels.names)
 
-    def meant(self, question: str, shown: Sequence[Shown]) -> Meant | None:
-        """What ``question`` asks to be drawn; None where that is nothing of a head."""
+    def meant(self, question: str, shown: Sequence[Shown], answered: str) -> Meant | None:
+        """What ``question`` asks to be drawn; None where that is nothing of a head.
+
+        Where neither its words nor its masks tell, what the language model ``answered`` may: it
+        heard what was said before ("and its counterpart?").
+        """
         if shown:
             found = self._deducer.deduce(question, shown, self.parcels.alike)
             if found is None:
@@ -112,7 +117,10 @@ class Head:
                 return Meant((), (self.parcels.names[found.structure],))
             return Meant((found.structure,), certainty=found.certainty, mark=found.shown)
         names, certainty = self._words.meant(question)
-        return self._named(names, certainty) if names and certainty > _SURE else None
+        if not names or certainty <= _SURE:
+            recognised = anatomy.load().recognise(answered)
+            names, certainty = [name for name in recognised if name in self.parcels.names], 1.0
+        return self._named(names, certainty) if names else None
 
     def said(
         self, names: Sequence[str | None], question: str, shown: Sequence[Shown]
@@ -124,7 +132,8 @@ class Head:
         known = [name for name in names if name in self.parcels.names]
         if len(known) == len(names):
             return Meant(tuple(self.parcels.names.index(name) for name in known))
-        return self.meant(question, shown) if len(names) == 1 and names[0] is None else None
+        unnamed = len(names) == 1 and names[0] is None
+        return self.meant(question, shown, "") if unnamed else None
 
     def shows(self, mark: Shown) -> str | None:
         """The structure that a mask is most likely of; None where it is none that is known."""

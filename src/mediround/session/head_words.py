@@ -23,6 +23,8 @@ _FUNCTION_WORDS = frozenset(
     {"and", "are", "by", "from", "into", "its", "left", "on", "or", "right", "side", "sided"}
     | {"that", "which", "whose", "with", "within"}
 )
+_FEWEST = 2
+"""Words of descriptions that make one."""
 _SEEN = 0.3
 """Descriptions in which a word is thought to have been seen beside those that are known."""
 
@@ -61,7 +63,10 @@ class HeadWords:
     def _described(self, question: str) -> tuple[list[str], float]:
         """Naive Bayes over the words of known descriptions (binarised, all alike likely)."""
         _, _, thing = question.partition(" the ")  # what stands before that is the request
-        said = sorted(self._heard(thing) or self._heard(question))
+        heard = (_stems(text) & self._telling.keys() for text in (thing, question))
+        said = next((sorted(each) for each in heard if len(each) >= _FEWEST), None)
+        if said is None:
+            return [], 0.0
         likelihoods = {
             plain: sum(log(_share(told, word) / self._telling[word]) for word in said)
             for plain, told in self._told.items()
@@ -71,9 +76,6 @@ class HeadWords:
         sides = {*_SIDES} & {*words(question)} or {*_SIDES}
         found = [name for name in self.names if _SIDED.sub("", name) == plain]
         return [n for n in found if n == plain or n.split()[0] in sides], certainty
-
-    def _heard(self, text: str) -> frozenset[str]:
-        return _stems(text) & self._telling.keys()
 
     @cached_property
     def _called(self) -> dict[str, list[str]]:

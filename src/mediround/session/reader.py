@@ -211,12 +211,13 @@ class Reader:
         talk = not shown and not drawn and not own.startswith(ABSENT)
         if talk and asked_by_name(query) is None:
             return None
-        meant = head.meant(query, shown)
+        meant = head.meant(query, shown, own)
         if meant is None:
             return None
         if drawn == len(meant.places) == 1 and not self._names(spoken, first):
             return meant, None
-        return meant, sentence(meant, head.parcels.names, first)
+        better = sentence(meant, head.parcels.names, first)
+        return meant, None if better == own else better
 
     def _parcelled(self, head: Head, spoken: Spoken, first: int, meant: Meant) -> Answer:
         text = self.model.prompter.text(spoken.ids, first)
