@@ -1,4 +1,4 @@
-"""Losses of masks; all but the last take logits and bool or 0/1 targets of one shape (N, H, W)."""
+"""Losses of masks; but for the last two, of logits and bool or 0/1 targets (N, H, W)."""
 
 import torch
 import torch.nn.functional as F
