@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mediround.config import ParcellationConfig
+from mediround.geometry import BoolMask
 from mediround.imaging import Image, Modality
 from mediround.imaging.image import Edges
 from mediround.model.kv_cache import KeyValueCache
@@ -96,6 +97,8 @@ def places(session: Session, numbers: Sequence[int]) -> list[int]:
         ),
         ("Brainstem?", "The liver is [1].", "There is no brainstem in this image.", []),
         ("And what beside it?", "The left putamen is [1].", "The left putamen is [1].", [50]),
+        ("Small intestine?", "The liver is [1].", "There is no small bowel in this image.", []),
+        ("What bleeds?", "The liver is [1].", "There is no liver in this image.", []),
         ("Who wrote about the thalamus?", "Many did.", "Many did.", []),
     ],
 )
@@ -121,12 +124,17 @@ def test_scores_are_those_of_the_parcellation(says: Says, network: MediRound) ->
     assert session.entities[1].status == "ok"
 
 
+def roughly_left() -> BoolMask:
+    """The left thalamus by another hand."""
+    mask = np.zeros(PICTURE.shape, dtype=bool)
+    mask[19:29, 37:47] = True
+    mask[19, 37] = False
+    return mask
+
+
 def test_a_relation_is_found_from_any_mask(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
     session = says("The liver is [2].")
-    roughly = np.zeros(PICTURE.shape, dtype=bool)
-    roughly[19:29, 37:47] = True
-    roughly[19, 37] = False
-    session.add_mask(roughly)
+    session.add_mask(roughly_left())
     asks(monkeypatch, "counterpart")
     turn = session.ask("What is the other one of [1]?")
     assert turn.text == "The right thalamus is [2]."
@@ -148,14 +156,11 @@ def test_what_is_deduced_may_be_absent(says: Says, monkeypatch: pytest.MonkeyPat
 
 def test_what_is_asked_for_again_is_kept(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
     session = says("A liver is [2].")
-    roughly = np.zeros(PICTURE.shape, dtype=bool)
-    roughly[19:29, 37:47] = True
-    roughly[19, 37] = False
-    session.add_mask(roughly)
+    session.add_mask(roughly_left())
     asks(monkeypatch, "identity")
     turn = session.ask("Outline [1] again.")
     assert turn.text == "The left thalamus is [2]."
-    assert np.array_equal(np.asarray(turn.entities[0].mask), roughly)
+    assert np.array_equal(np.asarray(turn.entities[0].mask), roughly_left())
 
 
 def test_a_mask_is_told_by_its_name(says: Says) -> None:
@@ -171,6 +176,16 @@ def test_given_words_are_drawn(says: Says) -> None:
     turn = session.ask("Both.", text="The right thalamus is [1] and the left putamen is [2].")
     assert places(session, [1, 2]) == [18, 50]
     assert turn.text.startswith("The right")
+
+
+def test_given_words_without_a_name_draw_what_is_asked_for(
+    says: Says, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = says("")
+    session.ask("Left thalamus?", text="It is [1].")
+    asks(monkeypatch, "counterpart")
+    session.ask("The other one of [1]?", text="It is [2].")
+    assert places(session, [1, 2]) == [36, 18]
 
 
 CORONAL = Edges(left="R", right="L", top="S", bottom="I")

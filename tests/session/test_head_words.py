@@ -49,7 +49,7 @@ def test_what_says_nothing_of_a_structure_is_not_read(head_words: HeadWords, que
 
 def test_another_name_is_no_description(head_words: HeadWords) -> None:
     """However much the words around it sound like one."""
-    assert head_words.meant("The left ovary, that almond-shaped organ") == ([], 1.0)
+    assert head_words.meant("The left ovary, that almond-shaped organ") == (["left ovary"], 1.0)
 
 
 @pytest.mark.parametrize("split", ["heldout", "fresh"])

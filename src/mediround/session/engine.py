@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mediround import anatomy
 from mediround.data.scene.relations import RADIOLOGICAL
-from mediround.data.words.wording import answer_unnamed
+from mediround.data.words.wording import DENIALS, answer_unnamed
 from mediround.dialogue import MARKER, Dialogue, Entity, Round, Status
 from mediround.errors import InputError
 from mediround.geometry import box_to_mask
@@ -24,7 +24,7 @@ from mediround.session.entities import Entities, SessionEntity
 from mediround.session.model import Model
 from mediround.session.naming import named_masks
 from mediround.session.query import resolve
-from mediround.session.reader import ABSENT, Answer, Reader
+from mediround.session.reader import Answer, Reader
 from mediround.session.source import Source
 from mediround.session.store import SessionFile
 from mediround.session.talk import plain_answer
@@ -244,7 +244,7 @@ class Session:
             )
             for offset, (mask, score) in enumerate(zip(answer.masks, answer.scores, strict=True))
         ]
-        if not entities and answer.text.startswith(ABSENT):
+        if not entities and answer.text.startswith(DENIALS):
             named = anatomy.load().recognise(answer.text)
             entities = [
                 Entity(

@@ -13,19 +13,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mediround import anatomy
-from mediround.data.words.wording import answer, answer_absent
+from mediround.data.words.answers import said as words_said
+from mediround.data.words.wording import DENIALS, answer, answer_absent
 from mediround.model.mediround import MediRound
 from mediround.model.parcellation import Parcellation
 from mediround.model.view import View
 from mediround.session.deduction import Deducer
 from mediround.session.head_words import HeadWords
 from mediround.session.knowledge import Shown
+from mediround.session.literal import asked_by_name
+from mediround.session.naming import named_masks
 from mediround.session.survey import Survey
 
 AXIAL = "LP"
 """Where columns and rows lead in slices like those that were learned."""
 _SURE = 0.5
 """A description must be read with more than this."""
+_ELSEWHERE = frozenset({"abdomen", "heart", "limb", "pelvis", "thorax", "trunk"})
+"""Regions of the body of which no picture of a head shows anything."""
 _LEAST = 24
 """Pixels of the canvas below which a structure is not there."""
 
@@ -45,6 +50,31 @@ class Meant:
     absent: tuple[str, ...] = ()
     certainty: float = 1.0
     mark: Shown | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """What was answered before the head was looked at.
+
+    Attributes:
+        text: with ``[n]`` for masks.
+        numbers: of those masks.
+        given: whether the words were given, and stand.
+        enquired: whether the answer only says what a mask is called.
+    """
+
+    text: str
+    numbers: range
+    given: bool
+    enquired: bool
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is said and drawn of a head."""
+
+    meant: Meant
+    text: str
 
 
 class Parcels:
@@ -103,11 +133,42 @@ class Head:
         self.parcels, self._deducer = parcels, Deducer(model, parcels)
         self._words = HeadWords(parcels.names)
 
-    def meant(self, question: str, shown: Sequence[Shown], answered: str) -> Meant | None:
-        """What ``question`` asks to be drawn; None where that is nothing of a head.
+    def reply(self, question: str, shown: Sequence[Shown], said: Said) -> Reply | None:
+        """The answer to ``question``; None where it asks for nothing of a head.
 
-        Where neither its words nor its masks tell, what the language model ``answered`` may: it
-        heard what was said before ("and its counterpart?").
+        Args:
+            question: with ``[n]`` for masks.
+            shown: those masks, in the order of their mention.
+            said: what the language model would answer; it stands where it names nothing, and has
+                as many masks.
+        """
+        if said.given:
+            meant = self._given(question, shown, said)
+            return None if meant is None else Reply(meant, said.text)
+        if said.enquired and shown:
+            name = self._shows(shown[0])
+            called = None if name is None else words_said("is_name", "en", name=name)
+            return None if called is None else Reply(Meant(()), called)
+        talk = not shown and not said.numbers and not said.text.startswith(DENIALS)
+        if talk and asked_by_name(question) is None:
+            return None
+        meant = self._meant(question, shown, said.text)
+        if meant is None:
+            return None
+        if len(said.numbers) == len(meant.places) == 1 and not anatomy.load().recognise(said.text):
+            return Reply(meant, said.text)
+        drawn = [
+            (self.parcels.names[place], said.numbers.start + n)
+            for n, place in enumerate(meant.places)
+        ]
+        parts = [answer(drawn)] if drawn else []
+        return Reply(meant, " ".join([*parts, *(answer_absent(name) for name in meant.absent)]))
+
+    def _meant(self, question: str, shown: Sequence[Shown], answered: str) -> Meant | None:
+        """What is to be drawn; None where that is nothing of a head.
+
+        Where neither words nor masks tell, what the language model ``answered`` may: it heard what
+        was said before ("and its counterpart?").
         """
         if shown:
             found = self._deducer.deduce(question, shown, self.parcels.alike)
@@ -118,37 +179,28 @@ class Head:
             return Meant((found.structure,), certainty=found.certainty, mark=found.shown)
         names, certainty = self._words.meant(question)
         if not names or certainty <= _SURE:
-            recognised = anatomy.load().recognise(answered)
-            names, certainty = [name for name in recognised if name in self.parcels.names], 1.0
-        return self._named(names, certainty) if names else None
+            names, certainty = [*anatomy.load().recognise(answered)], 1.0
+        return self._named(names, certainty)
 
-    def said(
-        self, names: Sequence[str | None], question: str, shown: Sequence[Shown]
-    ) -> Meant | None:
-        """What is to be drawn where an answer says ``names``, one for each of its masks.
+    def _given(self, question: str, shown: Sequence[Shown], said: Said) -> Meant | None:
+        """What given words draw: what they name, or what is asked for where they do not."""
+        named = named_masks(said.text)
+        names = [named.get(number) for number in said.numbers]
+        known = [self.parcels.names.index(name) for name in names if name in self.parcels.names]
+        if known and len(known) == len(names):
+            return Meant(tuple(known))
+        meant = self._meant(question, shown, "") if names == [None] else None
+        return meant if meant is not None and len(meant.places) == 1 else None
 
-        A name that is not said is that of what the question asks for.
-        """
-        known = [name for name in names if name in self.parcels.names]
-        if len(known) == len(names):
-            return Meant(tuple(self.parcels.names.index(name) for name in known))
-        unnamed = len(names) == 1 and names[0] is None
-        return self.meant(question, shown, "") if unnamed else None
-
-    def shows(self, mark: Shown) -> str | None:
+    def _shows(self, mark: Shown) -> str | None:
         """The structure that a mask is most likely of; None where it is none that is known."""
         taken = self.parcels.taken(mark)
         return self.parcels.names[int(taken.argmax())] if float(taken.max()) > _SURE else None
 
-    def _named(self, names: Sequence[str], certainty: float) -> Meant:
-        places = {name: self.parcels.names.index(name) for name in names}
-        there = tuple(place for place in places.values() if self.parcels.there[place])
-        absent = tuple(name for name, place in places.items() if not self.parcels.there[place])
-        return Meant(there, absent, certainty)
-
-
-def sentence(meant: Meant, names: Sequence[str], first: int) -> str:
-    """The answer that draws what is ``meant`` of ``names``, its masks counted from ``first``."""
-    drawn = [(names[place], first + n) for n, place in enumerate(meant.places)]
-    said = [answer(drawn)] if drawn else []
-    return " ".join([*said, *(answer_absent(name) for name in meant.absent)])
+    def _named(self, names: Sequence[str], certainty: float) -> Meant | None:
+        """Those of ``names`` that are known here, and those that no head has, as absent."""
+        known, atlas = self.parcels.names, anatomy.load()
+        there = [name for name in names if name in known and self.parcels.there[known.index(name)]]
+        told = [n for n in names if n in known or atlas[n].body_region in _ELSEWHERE]
+        absent = tuple(name for name in told if name not in there)
+        return Meant(tuple(map(known.index, there)), absent, certainty) if told else None

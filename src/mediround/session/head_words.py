@@ -38,15 +38,13 @@ class HeadWords:
     def meant(self, question: str) -> tuple[list[str], float]:
         """What ``question`` asks for, both of a pair where no side is said.
 
-        Where it gives no name at all, what it describes.
+        Any names of the atlas; where there are none, which of ``names`` it describes.
 
         Returns:
             Structures, and how likely they are meant, 0..1.
         """
         named = self._named(question)
-        if not named:
-            return self._described(question)
-        return [name for name in named if name in self.names], 1.0
+        return (named, 1.0) if named else self._described(question)
 
     def _named(self, question: str) -> list[str]:
         """By their names; one that only says where something lies is left out."""

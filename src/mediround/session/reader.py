@@ -24,18 +24,15 @@ from mediround.model.view import View
 from mediround.prompt import IMAGE_KEY, Prompt
 from mediround.session.deduction import Deduced, Deducer
 from mediround.session.foretelling import LikelyAnswers
-from mediround.session.head import AXIAL, Head, Meant, Parcels, sentence
+from mediround.session.head import AXIAL, Head, Parcels, Reply, Said
 from mediround.session.knowledge import Learned, Shown
-from mediround.session.literal import asked_by_name, passed_over
-from mediround.session.naming import named_masks
+from mediround.session.literal import passed_over
 
 LONGEST_ANSWER = 64
 """Most tokens of an answer."""
 _ABSENT, _PRESENT = 0.01, 0.95
 """A structure that is there with less than the one is not drawn, with more than the other not
 denied, whatever the language model says. A question about masks is taken at its word."""
-ABSENT = ("There is no ", "There are no ")
-"""How an answer begins that says that a structure is not in the image."""
 _DOUBT = 0.125
 """Exponent of the probabilities by which a score is lowered (``docs/results.md``, Judge)."""
 _LIKELY = 0.5
@@ -160,14 +157,17 @@ class Reader:
         shown = [Shown(entities[key], references[key]) for key in markers(query)]
         named = self._names(spoken, first)
         if self._head is not None:
-            about = self._about_head(self._head, query, text, spoken, shown, first)
-            if about is not None:
-                meant, said_of_it = about
-                if said_of_it is not None:
-                    spoken = self._restated(said_of_it, marks, vectors[-1:], first)
+            enquired = spoken.ids[:1] == self._naming and not self._deducer.relates(query)
+            own = self.model.prompter.text(spoken.ids, first)
+            numbers = range(first, first + len(spoken.states))
+            what = Said(own, numbers, given=text is not None, enquired=enquired)
+            reply = self._head.reply(query, shown, what)
+            if reply is not None:
+                if reply.text != own:
+                    self._restated(reply.text, marks, vectors[-1:], first)
                     if told is not None:
-                        told(said_of_it)
-                return self._parcelled(self._head, spoken, first, meant)
+                        told(reply.text)
+                return self._parcelled(self._head, reply)
         settled = len(spoken.states) != 1 or (named and text is not None)
         deduced = None if settled else self._deducer.deduce(query, shown, spoken.states[0])
         if deduced is None:
@@ -185,49 +185,15 @@ class Reader:
                 told(self.model.prompter.text(spoken.ids, first))
         return self._draw_deduced(spoken, first, deduced)
 
-    def _about_head(
-        self,
-        head: Head,
-        query: str,
-        text: str | None,
-        spoken: Spoken,
-        shown: Sequence[Shown],
-        first: int,
-    ) -> tuple[Meant, str | None] | None:
-        """What to draw of a head, and what to say instead of what was said, if anything.
-
-        None where nothing of a head was asked for.
-        """
-        own = self.model.prompter.text(spoken.ids, first)
-        if text is not None:
-            names = named_masks(own)
-            numbers = range(first, first + len(spoken.states))
-            found = head.said([names.get(each) for each in numbers], query, shown)
-            return None if found is None or (not names and not numbers) else (found, None)
-        if spoken.ids[:1] == self._naming and shown and not self._deducer.relates(query):
-            name = head.shows(shown[0])
-            return None if name is None else (Meant(()), said("is_name", "en", name=name))
-        drawn = len(spoken.states)
-        talk = not shown and not drawn and not own.startswith(ABSENT)
-        if talk and asked_by_name(query) is None:
-            return None
-        meant = head.meant(query, shown, own)
-        if meant is None:
-            return None
-        if drawn == len(meant.places) == 1 and not self._names(spoken, first):
-            return meant, None
-        better = sentence(meant, head.parcels.names, first)
-        return meant, None if better == own else better
-
-    def _parcelled(self, head: Head, spoken: Spoken, first: int, meant: Meant) -> Answer:
-        text = self.model.prompter.text(spoken.ids, first)
-        doubt = meant.certainty**_DOUBT
+    @staticmethod
+    def _parcelled(head: Head, reply: Reply) -> Answer:
+        meant, doubt = reply.meant, reply.meant.certainty**_DOUBT
         if meant.mark is not None:
             mark = meant.mark
-            return Answer(text, mark.mask[None], np.array([mark.score * doubt], np.float32))
+            return Answer(reply.text, mark.mask[None], np.array([mark.score * doubt], np.float32))
         places = list(meant.places)
         scores = (head.parcels.scores[places] * doubt).astype(np.float32)
-        return Answer(text, head.parcels.masks[places], scores)
+        return Answer(reply.text, head.parcels.masks[places], scores)
 
     def _names(self, spoken: Spoken, first: int) -> bool:
         return bool(anatomy.load().recognise(self.model.prompter.text(spoken.ids, first)))

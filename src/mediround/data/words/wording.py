@@ -42,6 +42,7 @@ from mediround.data.words.typos import abbreviate, mistype
 from mediround.errors import ConfigError
 
 __all__ = [
+    "DENIALS",
     "DESCRIBE",
     "LANGUAGES",
     "NAME",
@@ -281,6 +282,10 @@ def answer(targets: Sequence[tuple[str, int]], language: Language = "en") -> str
 def answer_unnamed(number: int, language: Language = "en") -> str:
     """The answer after a request not to name the structure."""
     return f"It is [{number}]." if language == "en" else f"是 [{number}]。"
+
+
+DENIALS = ("There is no ", "There are no ")
+"""How :func:`answer_absent` begins in English."""
 
 
 def answer_absent(entity: str, language: Language = "en") -> str:
